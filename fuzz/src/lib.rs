@@ -3,7 +3,7 @@
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
-use snakepit_core::{JsonError, Payload, Tensor, Value};
+use snakepit_core::value::{JsonError, Payload, Tensor, Value};
 use snakepit_grpc::frame::{HEADER_LEN, Header};
 use snakepit_grpc::link::{Parsed, Parser, decode_items, decode_results, encode_items};
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble};
@@ -139,7 +139,7 @@ pub fn arrays(data: &[u8]) {
     let payload = [&[0xc9][..], &length.to_be_bytes(), &[7], data].concat();
     let payload = Payload::from_msgpack(payload);
     let _ = payload.decode::<Vec<Vec<f32>>>();
-    let _ = payload.decode::<Vec<snakepit_core::DateTime>>();
+    let _ = payload.decode::<Vec<snakepit_core::value::DateTime>>();
     let Ok(tensor) = payload.decode::<Tensor>() else {
         return;
     };

@@ -4,6 +4,8 @@
 mod crates;
 mod defects;
 mod lock;
+mod modules;
+mod paths;
 mod sample;
 mod source;
 
@@ -105,13 +107,15 @@ fn check() -> Result<Vec<Violation>> {
     let metadata = metadata()?;
     let mut violations = crates::check(&metadata)?;
     violations.extend(lock::check(&fs::read_to_string(root.join("Cargo.lock"))?));
+    let files = files(&metadata)?;
     let mut functions = BTreeSet::new();
-    for (name, text) in files(&metadata)? {
-        violations.extend(source::check(&name, &text));
+    for (name, text) in &files {
+        violations.extend(source::check(name, text));
         if name.ends_with(".rs") {
-            defects::functions(&text, &mut functions);
+            defects::functions(text, &mut functions);
         }
     }
+    violations.extend(modules::check(&files));
     let index = fs::read_to_string(root.join(defects::FILE))?;
     violations.extend(defects::check(&index, &functions));
     Ok(violations)

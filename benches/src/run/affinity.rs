@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 
+use snakepit_core::id::SessionId;
+use snakepit_core::pool::Affinity;
+use snakepit_core::state::{SessionConfig, SessionOptions, Sessions};
 use snakepit_core::testing::{Acquire, Ask, Scheduler};
-use snakepit_core::{Affinity, SessionConfig, SessionId, SessionOptions, Sessions};
 
 use crate::Result;
 use crate::cli::Plan;

@@ -1,13 +1,14 @@
 //! Cost to a host of four reports a second, as `snakepit top` requests them.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use snakepit::diag::{AdminHost, AdminServer, Client, Hosts};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{HostState, HostStateConfig, Pool, PoolConfig, Tail};
+use snakepit_core::worker::Tail;
 use snakepit_registry::{Registry, RegistryConfig};
 use tokio::sync::oneshot;
 use tokio::time::Instant;

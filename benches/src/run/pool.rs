@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream;
-use snakepit_core::{
-    CallError, CallId, CallOptions, ChunkStream, ItemResult, Payload, Pool, PoolConfig, Request,
-    Slot, StartContext, StartError, Worker, WorkerExit, WorkerInfo, WorkerProfile,
+use snakepit_core::call::{CallOptions, Request};
+use snakepit_core::error::StartError;
+use snakepit_core::id::{CallId, Slot};
+use snakepit_core::pool::{Pool, PoolConfig};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{
+    CallError, ChunkStream, ItemResult, StartContext, Worker, WorkerExit, WorkerInfo, WorkerProfile,
 };
 
 use crate::Result;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use snakepit::PoolBuilder;
-use snakepit::core::profiling::Profile;
+use snakepit::core::worker::profiling::Profile;
 use tokio::time::Instant;
 
 use crate::Result;

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use snakepit::core::events::{Event, Events, kind};
-use snakepit::core::{CallId, PoolName};
+use snakepit::core::id::{CallId, PoolName};
 use snakepit::{PoolBuilder, Snakepit, Telemetry, TelemetryError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;

@@ -5,11 +5,13 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use snakepit_core::testing::{Acquire, Ask, Scheduler};
-use snakepit_core::{
-    Affinity, NewVariable, Session, SessionConfig, SessionId, SessionOptions, Sessions, Tensor,
-    VariableType,
+use snakepit_core::id::SessionId;
+use snakepit_core::pool::Affinity;
+use snakepit_core::state::{
+    NewVariable, Session, SessionConfig, SessionOptions, Sessions, VariableType,
 };
+use snakepit_core::testing::{Acquire, Ask, Scheduler};
+use snakepit_core::value::Tensor;
 use tokio::time::Instant;
 
 const ROUNDS: u32 = 2_000_000;

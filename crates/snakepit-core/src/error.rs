@@ -1,13 +1,25 @@
-//! Errors of calls.
+//! Errors of calls, and what they consist of.
+
+mod death;
+mod stacks;
+mod start;
+mod tool;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{
-    CallError, Death, ErrorCode, PayloadError, PoolName, Printable, QueueBound, SessionId, Stacks,
-    StartError, StateError, WorkerId,
-};
+pub use crate::code::ErrorCode;
+use crate::id::{PoolName, SessionId, WorkerId};
+use crate::printable::Printable;
+use crate::schedule::QueueBound;
+use crate::state::StateError;
+use crate::value::PayloadError;
+pub use death::{Death, ExitStatus};
+pub use stacks::{StackFrame, Stacks, ThreadStack};
+pub use start::StartError;
+pub(crate) use tool::with_causes;
+pub use tool::{Direction, ToolError};
 
 /// The reason why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -206,38 +218,6 @@ impl Error {
             _ => false,
         }
     }
-
-    /// Converts a worker's error into a call's error.
-    pub fn from_call(error: CallError, worker: &WorkerId) -> Self {
-        match error {
-            CallError::Tool(error) => Self::Tool(error),
-            CallError::TooLarge {
-                direction,
-                size,
-                limit,
-            } => Self::TooLarge {
-                direction,
-                size,
-                limit,
-            },
-            // The pool repeats calls that were given back; this error is for those that it cannot
-            // repeat.
-            CallError::NotBegun => Self::WorkerDied {
-                worker: worker.clone(),
-                cause: Death::of(&crate::WorkerExit::default()),
-                reason: error.to_string(),
-                ambiguous: false,
-                output: Vec::new(),
-            },
-            CallError::Died { exit, ambiguous } => Self::WorkerDied {
-                worker: worker.clone(),
-                cause: Death::of(&exit),
-                reason: exit.reason,
-                ambiguous,
-                output: exit.output,
-            },
-        }
-    }
 }
 
 /// The phase of a call in which its time ran out.
@@ -270,87 +250,5 @@ impl fmt::Display for Phase {
             Self::Queue => "queue",
             Self::Call => "call",
         })
-    }
-}
-
-/// Direction of a payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Arguments, to the worker.
-    Request,
-    /// A result, to the host.
-    Reply,
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Request => "request",
-            Self::Reply => "reply",
-        })
-    }
-}
-
-/// A worker's report of a failed call: an exception of the tool, or the reason for rejecting the
-/// call.
-///
-/// The texts are as the worker sent them, bounded in size. [`Display`](fmt::Display) writes type
-/// and message as one line that a terminal or a log can show, with [`Printable`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub struct ToolError {
-    /// Stable code.
-    pub code: ErrorCode,
-    /// Name of the exception type, for example `ValueError`; empty if the call was rejected.
-    pub type_name: String,
-    /// Module of the exception type, for example `builtins`.
-    pub module: String,
-    /// The message.
-    pub message: String,
-    /// The traceback as the runtime prints it, bounded in size.
-    pub traceback: String,
-    /// Notes added to the exception (PEP 678).
-    pub notes: Vec<String>,
-    /// The exception that led to this one.
-    pub cause: Option<Box<Self>>,
-    /// File of the tool, or of the innermost frame of the user's code.
-    pub file: String,
-    /// Line in `file`, from 1; 0 if unknown.
-    pub line: u32,
-    /// Source or signature to show beside `file:line`.
-    pub source_line: String,
-    /// Hint: one thing to do about the error.
-    pub help: String,
-    /// The argument that the error is about, with the place in it: `features.sepal_length`,
-    /// `xs[1]`. Empty if the error is not about an argument.
-    pub path: String,
-}
-
-impl ToolError {
-    /// Creates an error with a code and a message; everything else is empty.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            type_name: String::new(),
-            module: String::new(),
-            message: message.into(),
-            traceback: String::new(),
-            notes: Vec::new(),
-            cause: None,
-            file: String::new(),
-            line: 0,
-            source_line: String::new(),
-            help: String::new(),
-            path: String::new(),
-        }
-    }
-}
-
-impl fmt::Display for ToolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.type_name.is_empty() {
-            write!(f, "{}: ", Printable(&self.type_name))?;
-        }
-        write!(f, "{}", Printable(&self.message))
     }
 }

@@ -25,9 +25,13 @@ mod field_docs;
 mod hub;
 mod kinds;
 mod macros;
+pub(crate) mod open_span;
 mod pattern;
+pub mod record;
 mod stream;
 mod subscription;
+mod trace_context;
+mod trace_state;
 
 pub use catalogue::{Event, kind};
 pub use custom::{CustomEvent, Number};
@@ -38,6 +42,8 @@ pub(crate) use macros::emit;
 pub use pattern::{Pattern, PatternError};
 pub use stream::EventStream;
 pub use subscription::Subscription;
+pub use trace_context::{TraceContext, TraceContextError};
+pub use trace_state::TraceState;
 
 /// The prefix of every event's full name, as handlers and other systems see it:
 /// `snakepit.worker.recycled`.

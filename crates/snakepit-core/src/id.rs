@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Printable;
+use crate::printable::Printable;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -16,6 +16,11 @@ macro_rules! text_id {
             /// Wraps a name.
             pub fn new(name: impl Into<Arc<str>>) -> Self {
                 Self(name.into())
+            }
+
+            /// Returns the name without a copy.
+            pub(crate) fn to_shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
             }
 
             /// The name as text.
@@ -51,12 +56,6 @@ macro_rules! text_id {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl From<&$name> for crate::record::Text {
-            fn from(name: &$name) -> Self {
-                Self::Shared(Arc::clone(&name.0))
             }
         }
 

@@ -4,7 +4,6 @@
 mod autoscale;
 mod breaker;
 mod breakers;
-mod death;
 pub(crate) mod liveness;
 mod quarantine;
 mod retry;
@@ -15,7 +14,6 @@ pub use breaker::{BreakerPolicy, CircuitState};
 pub(crate) use breaker::{Change, Verdict};
 pub use breakers::Circuit;
 pub(crate) use breakers::{Breakers, Permits};
-pub use death::{Death, ExitStatus};
 pub use quarantine::QuarantinePolicy;
 pub(crate) use quarantine::{Quarantine, Standing};
 pub(crate) use retry::RetryBudget;

@@ -4,6 +4,7 @@ mod admission;
 mod alone;
 mod asked;
 mod behind;
+mod config;
 mod early;
 mod errors;
 mod explain;
@@ -47,11 +48,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use crate::call::CallOptions;
+use crate::config::ConfigError;
+use crate::error::Error;
 use crate::events::Events;
-use crate::{
-    CallOptions, ConfigError, Error, Payload, PoolConfig, PoolName, SessionId, WorkerId,
-    WorkerProfile, current_runtime,
-};
+use crate::id::{PoolName, SessionId, WorkerId};
+use crate::runtime::current_runtime;
+pub use crate::schedule::{Affinity, Fairness, QueueBound};
+use crate::value::Payload;
+use crate::worker::WorkerProfile;
+pub use config::{PoolConfig, RestartPolicy, TimeoutProfile, ToolConfig};
 pub use first_start::FirstStart;
 use health::Checks;
 pub use health::{HealthConfig, HealthState, HealthStatus};
@@ -101,7 +107,7 @@ impl Pool {
     /// runtime; once the pool's runtime is gone, they fail with [`Error::Closed`].
     ///
     /// # Errors
-    /// A setting is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio
+    /// A setting is out of range; [`NoRuntime`](crate::error::ErrorCode::NoRuntime) without a tokio
     /// runtime that has timers.
     pub fn start(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Result<Self, ConfigError> {
         Self::start_as(config, profile, false)
@@ -135,7 +141,7 @@ impl Pool {
     }
 
     /// The hub into which the pool and its workers emit events: that of the profile's
-    /// [`HostState`](crate::HostState), or its own.
+    /// [`HostState`](crate::host_tools::HostState), or its own.
     pub fn events(&self) -> &Events {
         &self.shared().hub
     }

@@ -11,7 +11,7 @@ use std::fmt::{self, Write};
 /// stay, and so does everything else, including variation selectors of emoji.
 ///
 /// ```
-/// use snakepit_core::Printable;
+/// use snakepit_core::printable::Printable;
 ///
 /// let message = "bad \u{1b}[2J\nERROR all is lost";
 /// assert_eq!(Printable(message).to_string(), "bad \\u{1b}[2J\\nERROR all is lost");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::{ConfigError, ErrorCode};
+use crate::code::ErrorCode;
+use crate::config::ConfigError;
 
 /// Returns the runtime from which this is called.
 ///

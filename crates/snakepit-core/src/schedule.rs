@@ -13,12 +13,14 @@
     )
 )]
 
+mod affinity;
 mod ahead;
 mod ask;
 mod bounds;
 mod claims;
 mod entries;
 pub(crate) mod fair;
+mod fairness;
 pub(crate) mod hints;
 mod holding;
 pub(crate) mod homes;
@@ -36,14 +38,16 @@ mod wheel;
 
 use std::time::Duration;
 
-use crate::{Affinity, SessionId, WorkerId};
+use crate::id::{SessionId, WorkerId};
 
+pub use affinity::Affinity;
 use ahead::Haste;
 pub use ask::{Acquire, Added, Ask, Released, Rules};
 use bounds::Bounds;
 pub use bounds::QueueBound;
 pub(crate) use claims::Claim;
 use claims::Claims;
+pub use fairness::Fairness;
 use hints::Hints;
 use homes::Homes;
 pub use homes::Lost;
@@ -348,11 +352,6 @@ impl<W> Scheduler<W> {
             .into_iter()
             .map(|waiting| waiting.waiter)
             .collect()
-    }
-
-    /// Notes that a call got a slot after this time in the queue.
-    pub fn waited(&mut self, time: Duration) {
-        self.pace.waited(time);
     }
 
     /// Returns the most slots and queue places in use at the same time since the last reading.

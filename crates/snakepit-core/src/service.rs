@@ -15,7 +15,10 @@ pub use breaker::{BreakerLayer, BreakerService};
 pub use quarantine::{QuarantineLayer, QuarantineService};
 pub use retry::{RetryLayer, RetryService};
 
-use crate::{CallOptions, Error, Payload, Pool, Request};
+use crate::call::{CallOptions, Request};
+use crate::error::Error;
+use crate::pool::Pool;
+use crate::value::Payload;
 
 /// The request's session and deadline become those of the call; its number is replaced.
 ///

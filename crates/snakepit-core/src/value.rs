@@ -1,30 +1,49 @@
 //! Any value that a payload can hold.
 
 mod array;
-pub(crate) mod counted;
+mod counted;
+mod data_frame;
 mod described;
-pub(crate) mod expand;
+mod expand;
 pub(crate) mod explain;
 mod frozen_set;
 mod json;
 mod json_error;
+mod kind_name;
 mod kinds;
 mod marker;
+pub(crate) mod metadata;
+pub(crate) mod names;
+mod payload;
 mod schema;
+mod secret_names;
 mod serde_impl;
-pub(crate) mod shared;
+mod shared;
 mod show;
+mod size;
+mod tensor;
 mod text;
 mod whole_numbers;
 
 use bytes::Bytes as RawBytes;
 
-use crate::{DataFrame, Tensor};
+#[cfg(feature = "arrow")]
+pub use data_frame::Batches;
+pub use data_frame::{DataFrame, DataFrameError, DataFrameKind};
 pub use frozen_set::FrozenSet;
 pub use json_error::JsonError;
+pub(crate) use kind_name::kind_of;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
-pub(crate) use kinds::{code::DATA_FRAME, write as write_extension};
+use kinds::{code::DATA_FRAME, write as write_extension};
 pub use marker::Unserializable;
+pub use metadata::{Metadata, MetadataError};
+pub use names::near as similar_names;
+pub use payload::{Encoding, Payload, PayloadError};
+pub use secret_names::is_secret_name;
+pub(crate) use size::{deep_bytes, payload_bytes, value_bytes};
+#[cfg(feature = "ndarray")]
+pub use tensor::NdArray;
+pub use tensor::{DType, Tensor, TensorElement, TensorError, TimeStep, TimeUnit};
 pub use text::JsonText;
 
 /// Any value that crosses between the host and a worker. `docs/values.md` has the full table.

@@ -1,6 +1,12 @@
-//! The two traits that a worker implementation provides.
+//! The two traits that a worker implementation provides, and the types that they use.
 
+mod call_error;
+mod exit;
+mod info;
+pub mod profiling;
 mod stop;
+mod tail;
+mod telemetry_control;
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -10,13 +16,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use self::profiling::{Profile, Profiling};
+use crate::call::Request;
+use crate::error::{Stacks, StartError};
 use crate::events::Events;
-use crate::profiling::{Profile, Profiling};
-use crate::{
-    CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Printable,
-    Request, Slot, Stacks, TelemetryControl, ToolError, WorkerId,
-};
+use crate::host_tools::HostState;
+use crate::id::{CallId, PoolName, Slot, WorkerId};
+use crate::value::Payload;
+pub use call_error::{CallError, ChunkStream, ItemResult};
+pub use exit::WorkerExit;
+pub use info::{ToolInfo, WorkerInfo};
 pub use stop::{StopStep, Stopped};
+pub use tail::{LogLine, Tail};
+pub use telemetry_control::TelemetryControl;
 
 /// The recipe that starts workers of one kind.
 #[async_trait]
@@ -233,164 +245,4 @@ pub struct Pulse {
     /// Time for which the interpreter has not responded, because one thread keeps its lock. `None`
     /// if it responded.
     pub held: Option<Duration>,
-}
-
-/// Result of one item of a `call_many`.
-pub type ItemResult = Result<Payload, CallError>;
-
-/// The description of a worker.
-#[derive(Clone, Debug, Default, Serialize)]
-#[non_exhaustive]
-pub struct WorkerInfo {
-    /// Runtime, for example `cpython`.
-    pub runtime: String,
-    /// Version of the runtime, for example `3.11.7`.
-    pub runtime_version: String,
-    /// Process id. `None` if the worker is not a local process.
-    pub pid: Option<u32>,
-    /// Calls that it can have at the same time, as reported by itself; 0 if it does not report
-    /// them.
-    pub slots: u16,
-    /// True if an interpreter lock lets only one of its slots run at a time; without the lock its
-    /// slots run in parallel. `None` if the worker does not report this.
-    pub gil_enabled: Option<bool>,
-    /// Module whose import has switched that lock on, in an interpreter that started without it;
-    /// several candidates are separated by commas. `None` if that has not happened.
-    pub gil_reenabled_by: Option<String>,
-    /// Tools, in the order of their definition.
-    pub tools: Vec<ToolInfo>,
-    /// Names of tools without arguments that are its health checks: healthy if they return. They
-    /// are not in `tools`.
-    pub health_checks: Vec<String>,
-}
-
-/// One tool of a worker.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct ToolInfo {
-    /// Name by which it is called.
-    pub name: String,
-    /// First paragraph of its documentation.
-    pub description: String,
-    /// JSON Schema of the arguments.
-    pub parameters: serde_json::Value,
-    /// JSON Schema of the result; `null` if unknown.
-    pub returns: serde_json::Value,
-    /// The tool yields chunks.
-    pub streaming: bool,
-    /// The tool is asynchronous.
-    pub is_async: bool,
-    /// File where it is defined.
-    pub file: String,
-    /// Line where it is defined, from 1; 0 if unknown.
-    pub line: u32,
-    /// The definition, for example `def mean(xs: list[float]) -> float`.
-    pub signature: String,
-}
-
-/// The exit of a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WorkerExit {
-    /// One phrase, for example `killed by signal 9 (SIGKILL)`.
-    pub reason: String,
-    /// The last lines that it wrote to stderr, oldest first.
-    pub output: Vec<String>,
-    /// The host ended it on purpose.
-    pub expected: bool,
-    /// Exit status of its process.
-    pub status: ExitStatus,
-    /// Fault for which the host killed it. `None` if it did not.
-    pub killed_for: Option<String>,
-    /// There is evidence that the operating system ended it for lack of memory; a SIGKILL is none.
-    pub out_of_memory: bool,
-}
-
-/// The reason why one call failed, as known by the worker's side.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The tool failed, or the worker rejected the call.
-    #[error(transparent)]
-    Tool(Box<ToolError>),
-    /// A payload is larger than the limit; nothing was sent.
-    #[error("{direction} of {size} bytes is larger than the limit of {limit} bytes")]
-    TooLarge {
-        /// Direction of the payload.
-        direction: Direction,
-        /// Size of the payload in bytes.
-        size: u64,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The worker has [given it back](Worker::give_back): it was not begun, and never will be.
-    #[error("the worker has given the call back before it began with it")]
-    NotBegun,
-    /// The worker is gone.
-    #[error("the worker is gone: {}", Printable(&exit.reason))]
-    Died {
-        /// Exit of the worker.
-        exit: Box<WorkerExit>,
-        /// The tool may have run: the request had been sent.
-        ambiguous: bool,
-    },
-}
-
-/// The reason why a worker did not start.
-///
-/// [`Display`](fmt::Display) writes the message and, on indented lines, the last output of the
-/// process.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}{}", Printable(message), LastOutput(output))]
-pub struct StartError {
-    /// Stable code.
-    pub code: ErrorCode,
-    /// The failure: a lower-case phrase.
-    pub message: String,
-    /// The error reported by the worker, if there is one.
-    pub tool_error: Option<Box<ToolError>>,
-    /// Exit of the process. `None` if it did not exit.
-    pub exit: Option<String>,
-    /// The last lines of its output, oldest first.
-    pub output: Vec<String>,
-    /// Stacks of the worker's threads at its timeout. `None` if not available.
-    pub stacks: Option<Box<Stacks>>,
-    /// Hint: one thing to do about the error.
-    pub help: Option<String>,
-    /// Trying again cannot help (a missing file, a bad configuration).
-    pub permanent: bool,
-}
-
-/// The last lines of an output, each indented.
-struct LastOutput<'a>(&'a [String]);
-
-impl fmt::Display for LastOutput<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Lines shown: a traceback of ordinary depth.
-        const LINES: usize = 20;
-        let first = self.0.len().saturating_sub(LINES);
-        if !self.0.is_empty() {
-            f.write_str("\n  last output:")?;
-        }
-        for line in &self.0[first..] {
-            write!(f, "\n    {}", Printable(line))?;
-        }
-        Ok(())
-    }
-}
-
-impl StartError {
-    /// Creates an error with a code and a message.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            tool_error: None,
-            exit: None,
-            output: Vec::new(),
-            stacks: None,
-            help: None,
-            permanent: false,
-        }
-    }
 }

@@ -5,10 +5,11 @@ mod stacks;
 use std::fmt;
 
 use serde_json::{Value as Json, json};
-use snakepit_core::{
-    ConfigError, Death, Error, ErrorCode, PayloadError, Phase, Printable, QueueBound, StartError,
-    ToolError, similar_names,
-};
+use snakepit_core::config::ConfigError;
+use snakepit_core::error::{Death, Error, ErrorCode, Phase, StartError, ToolError};
+use snakepit_core::pool::QueueBound;
+use snakepit_core::printable::Printable;
+use snakepit_core::value::{PayloadError, similar_names};
 
 /// An error laid out for people: what, where, and one thing to do.
 ///

@@ -7,7 +7,7 @@ mod setup;
 mod state;
 
 use serde::Serialize;
-use snakepit_core::ErrorCode;
+use snakepit_core::error::ErrorCode;
 
 /// The explanation of one error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use std::io;
 
 use inferno::flamegraph::{Options, from_lines};
-use snakepit_core::profiling::ProfileReport;
+use snakepit_core::worker::profiling::ProfileReport;
 
 /// Draws a profile as a self-contained SVG document that a browser can search and zoom.
 ///

@@ -5,7 +5,7 @@ mod table;
 
 use std::fmt::Write as _;
 
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use crate::text::{amount, count, micros, percent, seconds};
 use crate::{Band, CallReport, Finding, PoolReport, Report, Severity, WorkerReport};

@@ -14,7 +14,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use snakepit_core::{CallId, ErrorCode, HostState, Origin, Payload, Session, ToolError, WorkerId};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::host_tools::HostState;
+use snakepit_core::id::{CallId, WorkerId};
+use snakepit_core::state::{Origin, Session};
+use snakepit_core::value::Payload;
 
 use self::calls::Call;
 use crate::link::{HostOp, HostRequest, HostRequests};

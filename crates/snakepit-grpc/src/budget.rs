@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use snakepit_core::{ErrorCode, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
 
 /// Bytes that the remaining parts of one answer may have.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 mod description;
 
 use prost::Message as _;
-use snakepit_core::{ErrorCode, TelemetryControl, ToolError, ToolInfo, WorkerInfo};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::worker::{TelemetryControl, ToolInfo, WorkerInfo};
 
 use crate::frame::MAX_HEAD;
 use crate::pb;

@@ -13,6 +13,6 @@ pub const MAX_BYTES: usize = 16 << 20;
 
 #[cfg(feature = "client")]
 const _: () = assert!(
-    MAX_HZ == snakepit_core::profiling::MAX_HZ,
+    MAX_HZ == snakepit_core::worker::profiling::MAX_HZ,
     "the public bound is this one"
 );

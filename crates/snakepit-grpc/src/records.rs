@@ -13,11 +13,11 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::decode_varint;
 use serde::Deserialize;
-use snakepit_core::events::{CustomEvent, Event};
-use snakepit_core::record::{
+use snakepit_core::events::record::{
     Attribute, Instrument, Log, Measurement, Origin, Span, SpanEvent, SpanKind,
 };
-use snakepit_core::{CallId, PoolName, TraceContext, TraceState, WorkerId};
+use snakepit_core::events::{CustomEvent, Event, TraceContext, TraceState};
+use snakepit_core::id::{CallId, PoolName, WorkerId};
 
 use crate::convert::beginning;
 use crate::pb;
@@ -95,7 +95,7 @@ pub struct Records<F> {
 impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     /// Creates a reader for the records of `worker`. A record names a call only if `number_of`
     /// confirms that the worker runs that attempt or ran it recently, and then by
-    /// [`Request::number`](snakepit_core::Request::number).
+    /// [`Request::number`](snakepit_core::call::Request::number).
     pub const fn new(pool: PoolName, worker: WorkerId, number_of: F) -> Self {
         Self {
             pool,
@@ -210,7 +210,9 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
                 10.. => tracing::Level::DEBUG,
                 _ => tracing::Level::TRACE,
             },
-            logger: snakepit_core::Printable(&logger).to_text().into(),
+            logger: snakepit_core::printable::Printable(&logger)
+                .to_text()
+                .into(),
             message: clip(&raw.message).to_owned(),
             exception: raw.exception.map(|text| clip(&text).to_owned()),
             attributes: raw.attributes.0,

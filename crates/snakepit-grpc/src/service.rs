@@ -11,7 +11,7 @@
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use snakepit_core::{HostState, HostStateConfig};
+//! use snakepit_core::host_tools::{HostState, HostStateConfig};
 //! use snakepit_grpc::service::{BridgeServer, ServeOptions, Token};
 //!
 //! let server = BridgeServer::new(HostState::new(HostStateConfig::new())?);

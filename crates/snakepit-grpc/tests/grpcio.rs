@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use snakepit_core::HostStateConfig;
+use snakepit_core::host_tools::HostStateConfig;
 use snakepit_grpc::service::{ServeOptions, Token};
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use snakepit_core::{ErrorCode, StartError};
+use snakepit_core::error::{ErrorCode, StartError};
 use snakepit_registry::{CommandSpec, Error, Registration, SpawnProblem, Spawned};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use snakepit_core::{ErrorCode, StartError};
+use snakepit_core::error::{ErrorCode, StartError};
 
 use crate::{Interpreter, variables};
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use snakepit_core::{WorkerExit, WorkerId};
+use snakepit_core::id::WorkerId;
+use snakepit_core::worker::WorkerExit;
 use snakepit_registry::{CommandSpec, Error, Exit, Registration};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use snakepit_core::{CallError, ChunkStream, Payload};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{CallError, ChunkStream};
 
 /// A source of more information about a lost connection.
 pub(crate) trait Explain: Send + Sync + 'static {

@@ -1,6 +1,7 @@
 //! One error for each way in which a start fails: what happened, the last output, one thing to do.
 
-use snakepit_core::{ErrorCode, StartContext, StartError, ToolError, WorkerExit};
+use snakepit_core::error::{ErrorCode, StartError, ToolError};
+use snakepit_core::worker::{StartContext, WorkerExit};
 use snakepit_registry::{Error, SpawnProblem};
 
 use crate::child::{NotStarted, Process};

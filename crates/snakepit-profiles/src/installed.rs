@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use snakepit_core::{ErrorCode, StartError};
+use snakepit_core::error::{ErrorCode, StartError};
 
 use crate::{Interpreter, Run};
 

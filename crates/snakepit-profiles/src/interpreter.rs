@@ -4,14 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use snakepit_core::{ErrorCode, StartError};
+use snakepit_core::error::{ErrorCode, StartError};
 use snakepit_registry::CommandSpec;
 
 use crate::ask::{Unusable, ask, passed};
 use crate::run::Run;
-use crate::shadowed;
-use crate::variables;
 use crate::wrapper::{self, Seen, Start};
+use crate::{shadowed, variables};
 
 /// Oldest version that can run the worker runtime.
 const OLDEST: (u8, u8) = (3, 10);

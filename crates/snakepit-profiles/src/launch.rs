@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use snakepit_core::{ErrorCode, Stacks, StartContext, StartError, WorkerInfo};
-use snakepit_grpc::convert;
+use snakepit_core::error::{ErrorCode, Stacks, StartError};
+use snakepit_core::worker::{StartContext, WorkerInfo};
 use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient, Source};
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
-use snakepit_grpc::worker_env;
+use snakepit_grpc::{convert, worker_env};
 use snakepit_registry::CommandSpec;
 
 use crate::child::Process;
@@ -178,7 +178,7 @@ pub(crate) struct Capabilities {
 
 /// The reason why a running worker cannot be used.
 enum Refusal {
-    Adapter(Box<snakepit_core::ToolError>),
+    Adapter(Box<snakepit_core::error::ToolError>),
     Version(u32),
     Lost(String),
 }

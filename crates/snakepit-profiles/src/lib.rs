@@ -1,7 +1,7 @@
 //! Starts external workers and controls their lifetimes.
 //!
-//! [`ProcessProfile`] and [`ThreadProfile`] implement `snakepit_core::WorkerProfile`: each worker
-//! is one Python process, with one slot or with several threads. A profile finds the
+//! [`ProcessProfile`] and [`ThreadProfile`] implement `snakepit_core::worker::WorkerProfile`: each
+//! worker is one Python process, with one slot or with several threads. A profile finds the
 //! [`Interpreter`] and the worker runtime once, opens a socket in a private directory, and starts
 //! processes that connect to it. [`PythonConfig`] holds the settings.
 //!

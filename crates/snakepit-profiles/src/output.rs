@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use snakepit_core::{LogLine, Tail as LastLines, WorkerId};
+use snakepit_core::id::WorkerId;
+use snakepit_core::worker::{LogLine, Tail as LastLines};
 use snakepit_redact::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;

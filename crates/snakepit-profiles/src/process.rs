@@ -5,7 +5,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use snakepit_core::{Containment, HostState, StartContext, StartError, Worker, WorkerProfile};
+use snakepit_core::error::StartError;
+use snakepit_core::host_tools::HostState;
+use snakepit_core::worker::{Containment, StartContext, Worker, WorkerProfile};
 use snakepit_grpc::link::HostRequests;
 
 use crate::recipe::Python;
@@ -30,11 +32,11 @@ impl ProcessProfile {
     /// [`ErrorCode::NoContainment`] if the containment does not work here,
     /// [`ErrorCode::StartFailed`] if the socket or the data directory cannot be used.
     ///
-    /// [`ErrorCode::NoInterpreter`]: snakepit_core::ErrorCode::NoInterpreter
-    /// [`ErrorCode::NoBridge`]: snakepit_core::ErrorCode::NoBridge
-    /// [`ErrorCode::InvalidConfig`]: snakepit_core::ErrorCode::InvalidConfig
-    /// [`ErrorCode::NoContainment`]: snakepit_core::ErrorCode::NoContainment
-    /// [`ErrorCode::StartFailed`]: snakepit_core::ErrorCode::StartFailed
+    /// [`ErrorCode::NoInterpreter`]: snakepit_core::error::ErrorCode::NoInterpreter
+    /// [`ErrorCode::NoBridge`]: snakepit_core::error::ErrorCode::NoBridge
+    /// [`ErrorCode::InvalidConfig`]: snakepit_core::error::ErrorCode::InvalidConfig
+    /// [`ErrorCode::NoContainment`]: snakepit_core::error::ErrorCode::NoContainment
+    /// [`ErrorCode::StartFailed`]: snakepit_core::error::ErrorCode::StartFailed
     pub async fn new(config: PythonConfig) -> Result<Self, StartError> {
         let python = Python::new(config, NonZeroU16::MIN, None).await?;
         Ok(Self { python })

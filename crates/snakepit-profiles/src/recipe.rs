@@ -4,7 +4,9 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use snakepit_core::{Containment, ErrorCode, HostState, StartContext, StartError, Worker};
+use snakepit_core::error::{ErrorCode, StartError};
+use snakepit_core::host_tools::HostState;
+use snakepit_core::worker::{Containment, StartContext, Worker};
 use snakepit_grpc::bridge::HostBridge;
 use snakepit_grpc::link::HostRequests;
 use tokio_util::task::TaskTracker;
@@ -163,7 +165,7 @@ fn check_runtime() -> Result<(), StartError> {
         error.permanent = true;
         error
     };
-    snakepit_core::current_runtime()
+    snakepit_core::runtime::current_runtime()
         .map_err(|error| refuse(error.code, error.to_string(), error.help))?;
     // tokio has no other check: creating a socket panics without an I/O driver.
     let socket = std::panic::catch_unwind(|| drop(tokio::net::UnixDatagram::unbound()));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
-use snakepit_core::WorkerId;
+use snakepit_core::id::WorkerId;
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble, Role, Token};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};

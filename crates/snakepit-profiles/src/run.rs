@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use snakepit_core::error::{ErrorCode, StartError};
 use snakepit_core::events::Events;
-use snakepit_core::{ErrorCode, LogLine, StartError, Tail};
+use snakepit_core::worker::{LogLine, Tail};
 use snakepit_registry::{
     CloseReport, CommandSpec, Error, Registration, Registry, RegistryConfig, Spawned, Support,
     SweepReport, Tier, is_usable,

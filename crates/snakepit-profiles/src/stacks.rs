@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use snakepit_core::profiling::{ProfileReport, Profiling};
-use snakepit_core::{CallId, Stacks};
+use snakepit_core::error::Stacks;
+use snakepit_core::id::CallId;
+use snakepit_core::worker::profiling::{ProfileReport, Profiling};
 use snakepit_grpc::link::LinkClient;
 use snakepit_redact::redact;
 
@@ -61,7 +62,7 @@ impl Profiling for WithoutSecrets {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::ThreadStack;
+    use snakepit_core::error::ThreadStack;
 
     use super::*;
 

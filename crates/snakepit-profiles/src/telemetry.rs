@@ -14,9 +14,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dropped::{Dropped, Reason};
+use snakepit_core::events::record::{Instrument, Log};
 use snakepit_core::events::{Event, Events, TARGET};
-use snakepit_core::record::{Instrument, Log};
-use snakepit_core::{CallId, LogLine, PoolName, Printable, StartContext, Tail, WorkerId};
+use snakepit_core::id::{CallId, PoolName, WorkerId};
+use snakepit_core::printable::Printable;
+use snakepit_core::worker::{LogLine, StartContext, Tail};
 use snakepit_grpc::link::LinkClient;
 use snakepit_grpc::records::{self, Record, Records};
 use snakepit_redact::KeyLines;

@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use snakepit_core::{
-    Containment, ErrorCode, HostState, StartContext, StartError, Worker, WorkerProfile,
-};
+use snakepit_core::error::{ErrorCode, StartError};
+use snakepit_core::host_tools::HostState;
+use snakepit_core::worker::{Containment, StartContext, Worker, WorkerProfile};
 use snakepit_grpc::link::HostRequests;
 
 use crate::recipe::Python;

@@ -1,6 +1,6 @@
 //! Validation of an interpreter: whether it can run workers, and with which drawbacks.
 
-use snakepit_core::{ErrorCode, StartError};
+use snakepit_core::error::{ErrorCode, StartError};
 
 use crate::Interpreter;
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
+use snakepit_core::call::Request;
 use snakepit_core::events::{Event, Events};
-use snakepit_core::profiling::{Profile, Profiling};
-use snakepit_core::{
-    CallError, CallId, ChunkStream, ItemResult, Payload, PoolName, Pulse, Request, Slot, Stacks,
-    StartContext, Stopped, TelemetryControl, Worker, WorkerExit, WorkerId, WorkerInfo,
+use snakepit_core::id::{CallId, PoolName, Slot, WorkerId};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::profiling::{Profile, Profiling};
+use snakepit_core::worker::{
+    CallError, ChunkStream, ItemResult, Pulse, StartContext, Stopped, TelemetryControl, Worker,
+    WorkerExit, WorkerInfo,
 };
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
@@ -20,8 +23,8 @@ use crate::launch::Capabilities;
 use crate::stacks::{masked, told};
 use crate::telemetry::Reports;
 
-/// Time that a failed call waits for the exit status. A worker whose connection has ended is killed
-/// after [`EXIT_AFTER_LINK`], so that only a machine without a free CPU takes this long.
+/// Time that a failed call waits for the exit status; only a machine without a free CPU takes so
+/// long, since a worker whose connection has ended is killed after [`EXIT_AFTER_LINK`].
 const EXIT_STATUS: Duration = Duration::from_secs(1);
 
 /// Time that a worker whose connection has ended has to exit by itself.
@@ -291,7 +294,7 @@ impl Worker for PythonWorker {
         self.control.ping(wait).await
     }
 
-    async fn stacks(&self, wait: Duration) -> Option<Stacks> {
+    async fn stacks(&self, wait: Duration) -> Option<snakepit_core::error::Stacks> {
         Some(told(self.control.stacks(wait).await?, &self.slots))
     }
 
@@ -377,9 +380,7 @@ impl PythonWorker {
         self.process.exited().await;
         if self.process.outlives() {
             // Its connections stay open as long as it lives.
-            for link in self.slots.iter() {
-                link.abandon();
-            }
+            self.slots.iter().for_each(LinkClient::abandon);
         }
     }
 }

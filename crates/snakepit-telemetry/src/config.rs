@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use snakepit_core::ConfigError;
+use snakepit_core::config::ConfigError;
 use tracing::level_filters::LevelFilter;
 
 use crate::{ListenAddress, Sampling};

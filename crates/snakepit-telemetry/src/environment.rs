@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use snakepit_core::ConfigError;
+use snakepit_core::config::ConfigError;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::ENDPOINT;

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use snakepit_core::{ConfigError, ErrorCode};
+use snakepit_core::config::ConfigError;
+use snakepit_core::error::ErrorCode;
 
 use crate::ListenAddress;
 

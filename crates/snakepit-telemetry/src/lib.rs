@@ -1,7 +1,9 @@
 //! Metrics, traces and logs of pools of external workers: Prometheus and OTLP.
 //!
 //! ```no_run
-//! # fn demo(state: &snakepit_core::HostState) -> Result<(), snakepit_telemetry::TelemetryError> {
+//! # fn demo(
+//! #     state: &snakepit_core::host_tools::HostState,
+//! # ) -> Result<(), snakepit_telemetry::TelemetryError> {
 //! use snakepit_telemetry::Telemetry;
 //!
 //! let telemetry = Telemetry::from_env()?;

@@ -1,11 +1,10 @@
 //! The address of the endpoint for Prometheus, in its text form.
 
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
+use std::{fmt, io};
 
-use snakepit_core::ConfigError;
+use snakepit_core::config::ConfigError;
 
 /// A host and a port to listen on: `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`. A name is
 /// resolved when the endpoint is opened; the endpoint then listens on all addresses of that name.
@@ -15,7 +14,7 @@ use snakepit_core::ConfigError;
 ///
 /// let address: ListenAddress = "localhost:9464".parse()?;
 /// assert_eq!(address.to_string(), "localhost:9464");
-/// # Ok::<(), snakepit_core::ConfigError>(())
+/// # Ok::<(), snakepit_core::config::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {

@@ -13,9 +13,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use snakepit_core::events::record::Measurement;
 use snakepit_core::events::{Event, Events, Kind as EventKind, Subscription, kind};
-use snakepit_core::record::Measurement;
-use snakepit_core::{HostState, Pool, PoolName, WeakPool};
+use snakepit_core::host_tools::HostState;
+use snakepit_core::id::PoolName;
+use snakepit_core::pool::{Pool, WeakPool};
 
 use crate::redact::Redaction;
 use calls::Calls;

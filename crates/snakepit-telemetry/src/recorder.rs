@@ -1,7 +1,7 @@
 //! The recorder that receives the spans, logs and measurements of a host.
 
-use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span, Unmade};
-use snakepit_core::{TraceContext, TraceState, record};
+use snakepit_core::events::record::{Begun, Log, Measurement, Recorder, Span, Unmade};
+use snakepit_core::events::{TraceContext, TraceState, record};
 
 use crate::levels::Levels;
 use crate::redact::Redaction;

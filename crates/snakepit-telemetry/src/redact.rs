@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use snakepit_core::is_secret_name;
-use snakepit_core::record::Attribute;
+use snakepit_core::events::record::Attribute;
+use snakepit_core::value::is_secret_name;
 
 /// The text that replaces a secret.
 pub(crate) const MASK: &str = "<redacted>";

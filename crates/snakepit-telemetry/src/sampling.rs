@@ -1,6 +1,7 @@
 //! The choice of the calls that are traced.
 
-use snakepit_core::{ConfigError, TraceContext};
+use snakepit_core::config::ConfigError;
+use snakepit_core::events::TraceContext;
 
 /// The choice of the calls that are traced.
 #[derive(Clone, Copy, Debug, PartialEq)]

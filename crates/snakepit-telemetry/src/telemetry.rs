@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use snakepit_core::events::record::Recorder;
 use snakepit_core::events::{Events, Subscription};
-use snakepit_core::record::Recorder;
-use snakepit_core::{HostState, Pool};
+use snakepit_core::host_tools::HostState;
+use snakepit_core::pool::Pool;
 
 #[cfg(any(feature = "otlp", feature = "prometheus"))]
 use crate::background::Background;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use futures_core::Stream;
-use snakepit_core::{DataFrame, PayloadError};
+use snakepit_core::value::{DataFrame, PayloadError};
 
 use crate::{Error, ResultStream};
 
@@ -63,7 +63,7 @@ impl Stream for BatchStream {
     }
 }
 
-fn unfit(error: &snakepit_core::DataFrameError) -> Error {
+fn unfit(error: &snakepit_core::value::DataFrameError) -> Error {
     Error::from(PayloadError::Decode {
         expected: std::any::type_name::<RecordBatch>(),
         reason: error.to_string(),

@@ -156,7 +156,7 @@ impl SnakepitBuilder {
     /// # Cancel safety
     /// Dropping the future stops everything that has started.
     pub async fn start(self) -> Result<Snakepit, BuildError> {
-        snakepit_core::current_runtime().map_err(|error| BuildError::Config {
+        snakepit_core::runtime::current_runtime().map_err(|error| BuildError::Config {
             error,
             location: None,
         })?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use snakepit_core::ToolCall;
+use snakepit_core::host_tools::ToolCall;
 use tokio::time::Instant;
 
 use crate::text::nearest;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::core::profiling::{Profile, ProfileError, ProfileHandle};
+use crate::core::worker::profiling::{Profile, ProfileError, ProfileHandle};
 use crate::{
     Affinity, CallOptions, ConfigError, Error, HostState, ManyResults, Payload, Pool, PoolName,
     RecycleError, ResultStream, Session, SessionId, SessionOptions, Stacks, StateError, Status,
@@ -241,9 +241,9 @@ impl PoolHandle {
     /// Starts to sample all workers of the pool.
     ///
     /// ```no_run
-    /// # use snakepit::core::profiling::ProfileError;
+    /// # use snakepit::core::worker::profiling::ProfileError;
     /// # async fn look(pool: snakepit::PoolHandle) -> Result<(), ProfileError> {
-    /// use snakepit::core::profiling::Profile;
+    /// use snakepit::core::worker::profiling::Profile;
     ///
     /// let handle = pool.profile_all(&Profile::default()).await?;
     /// handle.ended().await;

@@ -83,11 +83,11 @@ mod text;
 mod with_state;
 
 pub use snakepit_core as core;
-#[cfg(feature = "ndarray")]
-#[doc(inline)]
-pub use snakepit_core::NdArray;
 #[doc(inline)]
 pub use snakepit_core::events;
+#[cfg(feature = "ndarray")]
+#[doc(inline)]
+pub use snakepit_core::value::NdArray;
 #[cfg(feature = "diag")]
 pub use snakepit_diag as diag;
 #[cfg(feature = "bridge")]
@@ -97,28 +97,56 @@ pub use snakepit_profiles as profiles;
 #[cfg(feature = "telemetry")]
 pub use snakepit_telemetry as exporters;
 
+#[doc(inline)]
+pub use snakepit_core::call::CallOptions;
+#[doc(inline)]
+pub use snakepit_core::config::ConfigError;
+#[doc(inline)]
+pub use snakepit_core::error::{
+    Death, Direction, Error, ErrorCode, Phase, StackFrame, Stacks, StartError, ThreadStack,
+    ToolError,
+};
+#[doc(inline)]
+pub use snakepit_core::events::TraceContext;
+#[doc(inline)]
+pub use snakepit_core::host_tools::{
+    HostState, HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools, RegisterError,
+    ToolContext, ToolFailure, ToolResult, ToolStream,
+};
+#[doc(inline)]
+pub use snakepit_core::id::{PoolName, SessionId, WorkerId};
+#[doc(inline)]
+pub use snakepit_core::policy::{
+    AutoscalePolicy, BreakerPolicy, Circuit, CircuitState, QuarantinePolicy, RetryPolicy,
+    ScaleReason,
+};
+#[doc(inline)]
+pub use snakepit_core::pool::{
+    Affinity, Fairness, HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState,
+    HeartbeatStatus, Latency, MemoryDecision, MemoryStatus, Pool, PoolConfig, PoolState,
+    QueueBound, RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason,
+    RestartPolicy, Scaling, Status, Stops, TimeoutProfile, ToolConfig, WorkerState, WorkerStatus,
+};
+#[doc(inline)]
+pub use snakepit_core::printable::Printable;
+#[doc(inline)]
+pub use snakepit_core::state::{
+    Change, ChangeKind, ChangeStream, Constraints, MetadataUpdate, NewVariable, Origin, Quota,
+    Session, SessionConfig, SessionCursor, SessionEnd, SessionInfo, SessionOptions, SessionPage,
+    SessionStats, Sessions, SetVariable, StateError, Variable, VariableError, VariableType,
+    WatchFilter, WatchFrom, WatchItem,
+};
 #[cfg(feature = "arrow")]
 #[doc(inline)]
-pub use snakepit_core::Batches;
+pub use snakepit_core::value::Batches;
 #[doc(inline)]
-pub use snakepit_core::{
-    Affinity, AutoscalePolicy, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream,
-    Circuit, CircuitState, ConfigError, Constraints, Containment, DType, DataFrame, DataFrameError,
-    DataFrameKind, Date, DateTime, Death, Decimal, Direction, Error, ErrorCode, Fairness,
-    FrozenSet, HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState,
-    HeartbeatStatus, HostState, HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools,
-    JsonError, Latency, MemoryDecision, MemoryStatus, Metadata, MetadataError, MetadataUpdate,
-    NewVariable, Origin, Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, PoolState,
-    Printable, QuarantinePolicy, QueueBound, Quota, RecycleBudget, RecycleConfig, RecycleError,
-    RecycleMode, RecycleReason, RegisterError, RestartPolicy, RetryPolicy, ScaleReason, Scaling,
-    Session, SessionConfig, SessionCursor, SessionEnd, SessionId, SessionInfo, SessionOptions,
-    SessionPage, SessionStats, Sessions, SetVariable, StackFrame, Stacks, StartError, StateError,
-    Status, Stops, TelemetryControl, Tensor, TensorElement, TensorError, ThreadStack, Time,
-    TimeDelta, TimeStep, TimeUnit, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure,
-    ToolInfo, ToolResult, ToolStream, TraceContext, Unserializable, Uuid, Value, Variable,
-    VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile,
-    WorkerState, WorkerStatus,
+pub use snakepit_core::value::{
+    Bytes, DType, DataFrame, DataFrameError, DataFrameKind, Date, DateTime, Decimal, FrozenSet,
+    JsonError, Metadata, MetadataError, Payload, PayloadError, Tensor, TensorElement, TensorError,
+    Time, TimeDelta, TimeStep, TimeUnit, Unserializable, Uuid, Value,
 };
+#[doc(inline)]
+pub use snakepit_core::worker::{Containment, TelemetryControl, ToolInfo, WorkerProfile};
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use snakepit_profiles::{

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_util::stream::{Fuse, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use snakepit_core::ManyStream;
+use snakepit_core::pool::ManyStream;
 
 use crate::{CallOptions, Error, Payload, PayloadError, Pool};
 

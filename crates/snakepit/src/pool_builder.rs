@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snakepit_core::FirstStart;
+use snakepit_core::pool::FirstStart;
 
 use crate::shutdown::Host;
 use crate::with_state::WithState;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use snakepit_core::{ConfigError, HostState, WorkerProfile};
+use snakepit_core::config::ConfigError;
+use snakepit_core::host_tools::HostState;
+use snakepit_core::worker::WorkerProfile;
 use snakepit_profiles::Run;
 
 use crate::{ProcessProfile, PythonConfig, StartError, ThreadProfile};

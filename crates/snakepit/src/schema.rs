@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::text::{nearest, shortened};
 use crate::{ErrorCode, ToolError, ToolInfo, Value};
-use snakepit_core::is_secret_name;
+use snakepit_core::value::is_secret_name;
 
 /// Deepest nesting that is checked; payloads nest no deeper.
 const MAX_DEPTH: usize = 128;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
-use snakepit_core::ReplyStream;
+use snakepit_core::pool::ReplyStream;
 
 use crate::Error;
 

@@ -67,7 +67,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .filter(|candidate| candidate.len() <= COMPARED)
         .collect();
-    let near = snakepit_core::similar_names(name, known.iter().copied());
+    let near = snakepit_core::value::similar_names(name, known.iter().copied());
     let near = near.first()?;
     known.into_iter().find(|candidate| candidate == near)
 }

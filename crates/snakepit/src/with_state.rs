@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use snakepit_core::{Containment, StartContext, Worker};
+use snakepit_core::worker::{Containment, StartContext, Worker};
 
 use crate::{HostState, StartError, WorkerProfile};
 

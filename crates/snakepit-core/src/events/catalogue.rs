@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::field::Shown;
 use super::macros::events;
-use crate::{CallId, PoolName, SessionId, TraceContext, WorkerId};
+use crate::events::TraceContext;
+use crate::id::{CallId, PoolName, SessionId, WorkerId};
 
 events! {
     /// A pool begins to start its workers.

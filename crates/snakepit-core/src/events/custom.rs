@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{FieldValue, TARGET};
-use crate::{CallId, PoolName, WorkerId};
+use crate::id::{CallId, PoolName, WorkerId};
 
 /// An event that is not in the catalogue, with the measurements and metadata of its author.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use tracing::field::DisplayValue;
 
-use crate::{CallId, PoolName, SessionId, WorkerId};
+use crate::id::{CallId, PoolName, SessionId, WorkerId};
 
 /// The plain value of a field.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 use super::kinds::Kinds;
 use super::stream::{self, EventStream};
 use super::{Event, FieldValue, Kind, Pattern, PatternError, Subscription, TARGET, kind};
-use crate::record::Recorder;
+use crate::events::record::Recorder;
 
 /// An event with the time when it happened.
 #[derive(Clone, Debug)]

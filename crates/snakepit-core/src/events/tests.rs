@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{CallId, PoolName, WorkerId};
+use crate::id::{CallId, PoolName, WorkerId};
 
 /// The naive model, which tries every way to divide the name among the stars.
 fn naive(pattern: &[u8], name: &[u8]) -> bool {

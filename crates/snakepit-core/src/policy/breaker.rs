@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
-use crate::{Death, Error};
+use crate::error::{Death, Error};
 
 /// The policy by which calls are rejected because calls before them failed.
 ///

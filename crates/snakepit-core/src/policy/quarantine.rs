@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::Payload;
 use crate::config::{ConfigError, duration, range};
 use crate::schedule::WorkerKey;
+use crate::value::Payload;
 
 /// The blame for a death, borne by a single call.
 const WHOLE: u64 = 1 << 32;
@@ -20,12 +20,12 @@ const CROWDS: usize = 64;
 
 /// The policy by which a call that kills workers is rejected for a while without reaching a worker.
 ///
-/// Calls are the same if they have the same [`fingerprint`](crate::CallOptions::fingerprint) or,
-/// without one, the same tool and arguments. Only calls that were executing in a worker that died
-/// without the host's doing are blamed; k of them share the blame. A call that may run twice
-/// ([`idempotent`](crate::CallOptions::idempotent)) is not convicted for a shared blame. Instead it
-/// is isolated from then on: it gets a worker for itself, until it is answered there and cleared,
-/// or has killed that worker too.
+/// Calls are the same if they have the same [`fingerprint`](crate::call::CallOptions::fingerprint)
+/// or, without one, the same tool and arguments. Only calls that were executing in a worker that
+/// died without the host's doing are blamed; k of them share the blame. A call that may run twice
+/// ([`idempotent`](crate::call::CallOptions::idempotent)) is not convicted for a shared blame.
+/// Instead it is isolated from then on: it gets a worker for itself, until it is answered there and
+/// cleared, or has killed that worker too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QuarantinePolicy {

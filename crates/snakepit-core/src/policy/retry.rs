@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::Error;
 use crate::config::{ConfigError, duration, range};
+use crate::error::Error;
 
 /// The policy by which calls are repeated whose worker died.
 ///
 /// A call is repeated if it certainly did not run, or if its caller says that running it twice is
-/// harmless ([`CallOptions::idempotent`](crate::CallOptions::idempotent)); always within its own
-/// deadline, and within the pool's budget. Streams and batches are not repeated.
+/// harmless ([`CallOptions::idempotent`](crate::call::CallOptions::idempotent)); always within its
+/// own deadline, and within the pool's budget. Streams and batches are not repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RetryPolicy {

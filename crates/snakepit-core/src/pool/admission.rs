@@ -15,9 +15,10 @@ use super::shared::{Shared, State};
 use super::stats::Outcome;
 use super::supervisor::Event;
 use super::waiting::Waiting;
+use crate::call::CallOptions;
+use crate::error::{Error, Phase};
 use crate::events::{emit, kind};
 use crate::schedule::{Acquire, Ask, HOME_LIMIT, QueueBound};
-use crate::{CallOptions, Error, Phase};
 
 /// Time after which to retry while nothing has been measured.
 const UNMEASURED: Duration = Duration::from_millis(100);

@@ -13,9 +13,11 @@ use super::limits::Limits;
 use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
+use crate::call::CallOptions;
+use crate::error::{Error, Phase};
 use crate::events::emit;
 use crate::schedule::WorkerKey;
-use crate::{CallOptions, Error, Payload, Phase};
+use crate::value::Payload;
 
 /// A worker held for one call. Dropping this opens it to all calls.
 pub(super) struct Hold {

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::foreign;
 use super::supervisor::Event;
-use super::{Pool, RecycleError};
-use crate::{CallId, CallObserver, WorkerId};
+use super::{Pool, RecycleError, foreign};
+use crate::call::CallObserver;
+use crate::id::{CallId, WorkerId};
 
 impl Pool {
     /// Name of the profile that starts its workers, for example `process`.
@@ -36,9 +36,9 @@ impl Pool {
     }
 
     /// Asks a worker to stop a call, identified by the number of its
-    /// [attempt](crate::SentCall::attempt). If the tool stops, the caller gets an error with the
-    /// code [`Cancelled`](crate::ErrorCode::Cancelled). Returns `false` if no ready worker has this
-    /// name. A worker ignores a call that it does not run.
+    /// [attempt](crate::call::SentCall::attempt). If the tool stops, the caller gets an error with
+    /// the code [`Cancelled`](crate::error::ErrorCode::Cancelled). Returns `false` if no ready
+    /// worker has this name. A worker ignores a call that it does not run.
     pub fn cancel(&self, worker: &WorkerId, attempt: CallId) -> bool {
         let Some(worker) = self.shared().worker(worker) else {
             return false;

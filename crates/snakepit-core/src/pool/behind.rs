@@ -15,8 +15,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::foreign;
 use super::lease::Lease;
 use super::shared::{Shared, State};
+use crate::id::{CallId, Slot};
 use crate::schedule::WorkerKey;
-use crate::{CallError, CallId, Slot, Worker};
+use crate::worker::{CallError, Worker};
 
 /// Inverse of the part of the grace time in which a worker must return calls. After that, the call
 /// in front of them is cancelled nevertheless.

@@ -12,18 +12,21 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Pool;
 use super::admission::{Admitted, Want};
 use super::journal::Progress;
 use super::lease::Lease;
 use super::limits::Limits;
-use super::linger;
 use super::shared::{Shared, State};
 use super::stats::Outcome;
 use super::turn::{self, Turn};
 use super::waiting::Waiting;
+use super::{Pool, linger};
+use crate::call::CallOptions;
+use crate::error::Error;
+use crate::id::CallId;
 use crate::schedule::{Acquire, Ask, Grant};
-use crate::{CallError, CallId, CallOptions, Error, Payload};
+use crate::value::Payload;
+use crate::worker::CallError;
 
 /// A call that is sent ahead of its turn.
 #[derive(Clone, Copy, Debug)]

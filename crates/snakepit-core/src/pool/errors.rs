@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::error::{Error, Phase, StartError};
 use crate::schedule::Lost;
-use crate::{Error, Phase, StartError};
 
 impl Shared {
     pub(super) fn closed(&self) -> Error {

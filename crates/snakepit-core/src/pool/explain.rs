@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Pool;
-use super::foreign;
 use super::shared::Shared;
+use super::{Pool, foreign};
+use crate::error::{Error, Phase, Stacks, ThreadStack};
 use crate::events::emit;
-use crate::{CallId, Error, Phase, Stacks, ThreadStack, Worker, WorkerId};
+use crate::id::{CallId, WorkerId};
+use crate::worker::Worker;
 
 /// A call that timed out.
 pub(super) struct TimedOut {

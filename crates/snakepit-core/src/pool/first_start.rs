@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use super::Pool;
 use super::shared::Shared;
-use crate::{ConfigError, PoolConfig, WorkerProfile};
+use crate::config::ConfigError;
+use crate::pool::PoolConfig;
+use crate::worker::WorkerProfile;
 
 /// The start of a pool while its caller waits for it; made by [`Pool::start_or_fail`].
 #[must_use = "dropping it ends the time in which the first failure counts"]

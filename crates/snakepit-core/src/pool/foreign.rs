@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::profiling::{Profile, Profiling};
-use crate::{CallError, CallId, ChunkStream, Payload, Slot, Stacks, Worker, WorkerExit};
+use crate::error::Stacks;
+use crate::id::{CallId, Slot};
+use crate::value::Payload;
+use crate::worker::profiling::{Profile, Profiling};
+use crate::worker::{CallError, ChunkStream, Worker, WorkerExit};
 
 /// Time for the end of a worker whose end cannot be observed.
 const LAST_STOP: Duration = Duration::from_secs(5);

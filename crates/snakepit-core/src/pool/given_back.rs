@@ -5,13 +5,14 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use super::Pool;
 use super::admission::{Admitted, Want};
-use super::foreign;
 use super::journal::Progress;
 use super::lease::Lease;
 use super::limits::Limits;
-use crate::{CallOptions, Error, Payload};
+use super::{Pool, foreign};
+use crate::call::CallOptions;
+use crate::error::Error;
+use crate::value::Payload;
 
 /// Waits for the end of a call that cannot be stopped. Meanwhile its worker returns the calls that
 /// it has not begun.

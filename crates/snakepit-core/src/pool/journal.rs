@@ -12,10 +12,13 @@ use tokio::time::Instant;
 
 use super::lease::Lease;
 use super::shared::Shared;
-use crate::events::{emit, kind};
-use crate::open_span::{Sent, Traced, number, text};
-use crate::record::SpanKind;
-use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, TraceState, WorkerId};
+use crate::call::CallOptions;
+use crate::code::ErrorCode;
+use crate::error::{Error, Phase};
+use crate::events::open_span::{Sent, Traced, number, text};
+use crate::events::record::SpanKind;
+use crate::events::{TraceContext, TraceState, emit, kind};
+use crate::id::{CallId, WorkerId};
 
 /// One call, or one batch. Dropping it before its end reports that the caller has gone away.
 pub(super) struct Journal<S: Deref<Target = Shared>> {

@@ -18,9 +18,13 @@ use super::linger::{self, Rest};
 use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
-use crate::open_span::OpenSpan;
+use crate::call::CallChain;
+use crate::error::Error;
+use crate::events::open_span::OpenSpan;
+use crate::id::{CallId, Slot, WorkerId};
 use crate::schedule::{Grant, Ticket, WorkerKey};
-use crate::{CallChain, CallError, CallId, Error, SessionHold, Slot, Worker, WorkerExit, WorkerId};
+use crate::state::SessionHold;
+use crate::worker::{CallError, Worker, WorkerExit};
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -50,15 +54,8 @@ pub(super) struct Lease {
     pub(super) number: Option<CallId>,
     /// Span of the call. `None` if it is not recorded.
     pub(super) span: Option<Arc<OpenSpan>>,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// The slot is given back when this is dropped.
-    Held,
-    /// The slot is void: its worker is lost.
-    Void,
+    /// The slot was given back, or its worker is lost.
+    void: bool,
 }
 
 impl Lease {
@@ -83,7 +80,7 @@ impl Lease {
             alone: None,
             number: None,
             span: None,
-            state: State::Held,
+            void: false,
         }
     }
 
@@ -207,7 +204,7 @@ impl Lease {
     fn finish(&mut self, outcome: Outcome) -> Instant {
         let now = Instant::now();
         let held = self.since.map(|since| now.saturating_duration_since(since));
-        self.state = State::Void;
+        self.void = true;
         self.shared
             .release(self.grant, held, Some((outcome, self.items)));
         now
@@ -257,14 +254,14 @@ impl Lease {
 
     /// Voids the slots of a worker that is gone or going: they are never used again.
     pub(super) fn lose(&mut self) {
-        self.state = State::Void;
+        self.void = true;
         self.shared.lost(self.grant.worker);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.state == State::Held {
+        if !self.void {
             let held = self.held().filter(|_| self.early.is_none());
             self.shared.release(self.grant, held, None);
         }

@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use super::journal::Progress;
 use super::lease::Lease;
+use crate::call::{CallOptions, Request};
+use crate::pool::PoolConfig;
 use crate::schedule::Patience;
-use crate::{CallOptions, Payload, PoolConfig, Request};
+use crate::value::Payload;
 
 /// Deadlines of a call in the queue and on the worker. Both count from its admission.
 #[derive(Clone, Debug)]

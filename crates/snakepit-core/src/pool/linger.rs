@@ -8,19 +8,17 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
-use super::behind;
-use super::explain;
 use super::foreign::{self, Guarded};
-use super::given_back;
 use super::lease::Lease;
 use super::liveness::Overdue;
 use super::shared::Shared;
 use super::stats::Outcome;
+use super::{behind, explain, given_back};
 use crate::events::emit;
-use crate::open_span::{OpenSpan, text};
-use crate::{
-    CallError, CallId, ChunkStream, ItemResult, Payload, StopStep, Stopped, Worker, WorkerId,
-};
+use crate::events::open_span::{OpenSpan, text};
+use crate::id::{CallId, WorkerId};
+use crate::value::Payload;
+use crate::worker::{CallError, ChunkStream, ItemResult, StopStep, Stopped, Worker};
 
 /// Time for the worker's report, which it sends before it gives the slot back. There is no report
 /// if the call was over before the worker received the cancellation.

@@ -16,9 +16,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::shared::Shared;
 use crate::events::{emit, kind};
+use crate::id::WorkerId;
 use crate::policy::liveness::{Evidence, Limits, Verdict, judge};
 use crate::schedule::WorkerKey;
-use crate::{Pulse, Worker, WorkerId};
+use crate::worker::{Pulse, Worker};
 use act::Act;
 pub use config::HeartbeatConfig;
 pub(super) use overdue::Overdue;

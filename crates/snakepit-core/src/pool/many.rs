@@ -18,8 +18,12 @@ use super::journal::{self, Journal, Progress};
 use super::lease::{Running, WorkerFuture};
 use super::limits::Limits;
 use super::shared::Shared;
-use crate::open_span::Traced;
-use crate::{CallError, CallOptions, Error, ErrorCode, ItemResult, Payload, ToolError};
+use crate::call::CallOptions;
+use crate::code::ErrorCode;
+use crate::error::{Error, ToolError};
+use crate::events::open_span::Traced;
+use crate::value::Payload;
+use crate::worker::{CallError, ItemResult};
 
 /// Intended time of a batch on the worker: long compared to the cost of a batch, short for other
 /// calls in the queue.

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::shared::{Shared, State};
-use crate::chain::PoolMark;
+use crate::call::{CallChain, PoolMark};
+use crate::id::Slot;
 use crate::schedule::{Grant, Ticket, WorkerKey};
-use crate::{CallChain, Slot};
 
 /// Pools in which nested calls may be waiting.
 static POOLS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::shared::Shared;
 use super::supervisor::{Past, Readiness};
 use super::workers::Spare;
-use crate::WorkerExit;
 use crate::events::emit;
+use crate::worker::WorkerExit;
 
 /// Closes the pool when this is dropped; owned by the supervisor. Does nothing if the pool was
 /// closed in order.

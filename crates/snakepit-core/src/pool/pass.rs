@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::journal::Progress;
 use super::shared::Shared;
 use super::stats::Outcome;
-use crate::Error;
+use crate::error::Error;
 use crate::events::emit;
 use crate::policy::{Change, Permits, Verdict};
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::{Pool, foreign};
-use crate::profiling::{Profile, ProfileError, ProfileHandle, Profiling, UnprofiledWorker};
-use crate::{Worker, WorkerId};
+use crate::id::WorkerId;
+use crate::worker::Worker;
+use crate::worker::profiling::{Profile, ProfileError, ProfileHandle, Profiling, UnprofiledWorker};
 
 impl Pool {
     /// Starts to sample the stacks of all Python threads of a worker, whatever it does.

@@ -7,9 +7,11 @@ use tokio::time::Instant;
 use super::Pool;
 use super::journal::Progress;
 use super::limits::Limits;
+use crate::call::CallOptions;
+use crate::error::Error;
 use crate::events::emit;
 use crate::policy::{RetryBudget, RetryPolicy};
-use crate::{CallOptions, Error, Payload};
+use crate::value::Payload;
 
 impl Pool {
     /// Makes a call, and repeats it where its policies allow that.

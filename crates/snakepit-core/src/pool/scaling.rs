@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{AutoscalePolicy, ScaleReason};
+use crate::policy::{AutoscalePolicy, ScaleReason};
 
 /// The growing and shrinking of a pool with its load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

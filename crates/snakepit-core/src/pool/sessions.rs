@@ -2,7 +2,10 @@
 
 use super::Pool;
 use super::shared::Shared;
-use crate::{CallOptions, Error, SessionId, Sessions};
+use crate::call::CallOptions;
+use crate::error::Error;
+use crate::id::SessionId;
+use crate::state::Sessions;
 
 impl Shared {
     /// Checks the session of a call and holds it, so that it does not expire before the call is

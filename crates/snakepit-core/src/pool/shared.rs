@@ -22,14 +22,15 @@ use super::supervisor::{Event, Readiness};
 use super::telemetry::Settings;
 use super::tools::Tools;
 use super::workers::{Live, Spare, Workers};
-use crate::chain::PoolMark;
+use crate::call::{CallChain, CallObserver, PoolMark};
+use crate::error::{Error, StartError};
 use crate::events::Events;
+use crate::id::WorkerId;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
-use crate::schedule::{Added, Grant, Lost, Rules, Scheduler, Ticket, WorkerKey};
-use crate::{
-    CallChain, CallObserver, Error, Fairness, PoolConfig, Sessions, StartError, StopStep, Worker,
-    WorkerId, WorkerProfile,
-};
+use crate::pool::PoolConfig;
+use crate::schedule::{Added, Fairness, Grant, Lost, Rules, Scheduler, Ticket, WorkerKey};
+use crate::state::Sessions;
+use crate::worker::{StopStep, Worker, WorkerProfile};
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
 pub(super) type Waiter = oneshot::Sender<Result<Lease, Error>>;

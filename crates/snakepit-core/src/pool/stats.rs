@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::status::Stops;
-use crate::StopStep;
+use crate::worker::StopStep;
 
 /// The outcome of one call, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

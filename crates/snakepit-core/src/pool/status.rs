@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::scaling::Scaling;
 use super::shared::{Shared, State};
-use crate::{
-    Circuit, Containment, HealthStatus, HeartbeatStatus, MemoryStatus, PoolName, RecycleReason,
-    SessionId, WorkerId,
-};
+use crate::id::{PoolName, SessionId, WorkerId};
+use crate::policy::Circuit;
+use crate::pool::{HealthStatus, HeartbeatStatus, MemoryStatus, RecycleReason};
+use crate::worker::Containment;
 
 /// Largest number of waiting calls that are counted by session.
 const LOOKED_AT: usize = 10_000;
@@ -102,8 +102,8 @@ pub struct Status {
     pub queue_time: Latency,
 }
 
-/// Tools of abandoned calls by the step that ended them; see [`StopStep`](crate::StopStep). A tool
-/// is counted once it has ended; a batch counts as one.
+/// Tools of abandoned calls by the step that ended them; see [`StopStep`](crate::worker::StopStep).
+/// A tool is counted once it has ended; a batch counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stops {

@@ -8,10 +8,14 @@ use tokio::time::Instant;
 use super::journal::Progress;
 use super::shared::Shared;
 use super::stats::Outcome;
+use crate::call::CallOptions;
+use crate::error::{Death, Error};
 use crate::events::emit;
-use crate::policy::{Death, Standing};
+use crate::id::WorkerId;
+use crate::policy::Standing;
 use crate::schedule::WorkerKey;
-use crate::{CallOptions, Error, Payload, WorkerExit, WorkerId};
+use crate::value::Payload;
+use crate::worker::WorkerExit;
 
 /// The data by which a call is recognised after the death of its worker.
 pub(super) struct Suspect {

@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Pool;
 use super::shared::Shared;
-use crate::{ConfigError, TelemetryControl, Worker, WorkerId};
+use crate::config::ConfigError;
+use crate::id::WorkerId;
+use crate::worker::{TelemetryControl, Worker};
 
 /// The settings of a pool. The lock is held while they are sent, so that no worker keeps old ones.
 #[derive(Debug, Default)]

@@ -8,7 +8,9 @@ use tokio::time::timeout_at;
 use super::Pool;
 use super::limits::Limits;
 use super::shared::Shared;
-use crate::{CallOptions, Error, Phase, ToolInfo};
+use crate::call::CallOptions;
+use crate::error::{Error, Phase};
+use crate::worker::ToolInfo;
 
 /// A shared description: a lookup copies no schema.
 #[derive(Debug)]

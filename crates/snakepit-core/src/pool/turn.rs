@@ -18,7 +18,10 @@ use super::lease::{Lease, Running};
 use super::limits::Limits;
 use super::shared::Shared;
 use super::stats::Outcome;
-use crate::{CallError, CallId, Error, Payload, Phase};
+use crate::error::{Error, Phase};
+use crate::id::CallId;
+use crate::value::Payload;
+use crate::worker::CallError;
 
 /// Time after which a call in front counts as slow.
 const SLOW: Duration = Duration::from_millis(2);

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use super::lease::Lease;
 use super::shared::Shared;
 use super::stats::Outcome;
+use crate::error::{Error, Phase};
 use crate::schedule::Ticket;
-use crate::{Error, Phase};
 
 /// A place in the queue. Dropping it leaves the queue; a slot that arrives at that moment is passed
 /// on.

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 use super::health::Record;
 use super::liveness::Track;
 use super::recycle::OwnLimits;
+use crate::id::{Slot, WorkerId};
+use crate::pool::{PoolConfig, RecycleReason};
 use crate::schedule::WorkerKey;
-use crate::{PoolConfig, RecycleReason, Slot, Worker, WorkerId};
+use crate::worker::Worker;
 
 /// A ready worker that gets no calls yet.
 pub(super) struct Spare {

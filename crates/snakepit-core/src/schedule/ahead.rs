@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::queue::Line;
 use super::slots::{Grant, Slots, WorkerKey};
 use super::{Released, Scheduler};
-use crate::{CallId, SessionId, Slot};
+use crate::id::{CallId, SessionId, Slot};
 
 /// Largest number of calls ahead in one slot.
 pub(crate) const MOST: usize = 4;

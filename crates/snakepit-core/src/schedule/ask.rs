@@ -8,9 +8,10 @@ use tokio::time::Instant;
 #[cfg(any(test, feature = "testing"))]
 use super::Scheduler;
 use super::{Grant, HOME_IDLE, HOME_LIMIT, Lost, Patience, QueueBound, Ticket, WorkerKey};
+use crate::id::SessionId;
 #[cfg(any(test, feature = "testing"))]
-use crate::WorkerId;
-use crate::{Affinity, SessionId};
+use crate::id::WorkerId;
+use crate::schedule::Affinity;
 
 /// Limits and order of the queue.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Ask;
-use crate::SessionId;
+use crate::id::SessionId;
 
 /// The bound because of which a call is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]

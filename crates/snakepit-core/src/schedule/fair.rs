@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::pace::toward;
 use super::wheel::{SPAN, Spoke, Turning, Wheel};
 use super::{Ask, Grant, WorkerKey};
-use crate::SessionId;
+use crate::id::SessionId;
 
 /// The cost of an average call.
 pub(crate) const TURN: u64 = 1 << 16;

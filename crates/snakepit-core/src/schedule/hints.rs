@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::WorkerKey;
-use crate::SessionId;
+use crate::id::SessionId;
 
 /// Index of no entry.
 const NONE: u32 = u32::MAX;

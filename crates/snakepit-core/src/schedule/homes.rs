@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::WorkerKey;
-use crate::{SessionId, WorkerId};
+use crate::id::{SessionId, WorkerId};
 
 /// Largest number of bound sessions. At the limit, idle sessions make room; while none is idle,
 /// further sessions are rejected.

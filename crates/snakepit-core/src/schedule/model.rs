@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::{Grant, Scheduler, Ticket, WorkerKey};
-use crate::Affinity;
+use crate::schedule::Affinity;
 
 #[derive(Clone, Debug)]
 enum Step {

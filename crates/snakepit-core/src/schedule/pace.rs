@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Scheduler;
+
 /// The longest times that a call can wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -130,6 +132,13 @@ pub(super) const fn toward(mean: u64, new: u64, part: u64) -> u64 {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<W> Scheduler<W> {
+    /// Notes that a call got a slot after this time in the queue.
+    pub fn waited(&mut self, time: Duration) {
+        self.pace.waited(time);
+    }
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ impl<W> Scheduler<W> {
 
 #[cfg(test)]
 mod tests {
-    use crate::schedule::{Acquire, Ask, Scheduler};
-    use crate::{Affinity, SessionId};
+    use crate::id::SessionId;
+    use crate::schedule::{Acquire, Affinity, Ask, Scheduler};
 
     #[test]
     fn a_paused_worker_keeps_its_calls_and_gets_none() {

@@ -10,7 +10,7 @@ use super::bounds::Bounds;
 use super::entries::Entries;
 use super::fair::Fair;
 use super::{Ask, Grant, QueueBound, WorkerKey};
-use crate::SessionId;
+use crate::id::SessionId;
 
 /// Index of no entry.
 const NONE: u32 = u32::MAX;

@@ -1,7 +1,7 @@
 //! Workers and their slots, in one list for each load: a least loaded one is found in O(1).
 
 use super::ahead::Place;
-use crate::{Slot, WorkerId};
+use crate::id::{Slot, WorkerId};
 
 /// Index of no entry.
 const NONE: u32 = u32::MAX;

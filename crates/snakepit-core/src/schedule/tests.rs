@@ -1,7 +1,8 @@
 //! The scheduler in single situations.
 
 use super::{Acquire, Ask, Grant, Rules, Scheduler};
-use crate::{Affinity, SessionId};
+use crate::id::SessionId;
+use crate::schedule::Affinity;
 
 pub(super) fn granted(answer: Acquire) -> Grant {
     match answer {

@@ -9,12 +9,15 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::policy::{Breakers, Permits, Verdict};
-use crate::{BreakerPolicy, Circuit, ConfigError, Error, PoolName, Request};
+use crate::call::Request;
+use crate::config::ConfigError;
+use crate::error::Error;
+use crate::id::PoolName;
+use crate::policy::{BreakerPolicy, Breakers, Circuit, Permits, Verdict};
 
 /// Rejects requests at once while workers fail, as
-/// [`PoolConfig::breaker`](crate::PoolConfig::breaker) and
-/// [`PoolConfig::tool_breaker`](crate::PoolConfig::tool_breaker) do for the calls of a pool.
+/// [`PoolConfig::breaker`](crate::pool::PoolConfig::breaker) and
+/// [`PoolConfig::tool_breaker`](crate::pool::PoolConfig::tool_breaker) do for the calls of a pool.
 ///
 /// All services that one layer makes share its circuits.
 #[derive(Clone, Debug)]

@@ -9,11 +9,14 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::policy::{Quarantine, Standing};
-use crate::{ConfigError, Death, Error, PoolName, QuarantinePolicy, Request};
+use crate::call::Request;
+use crate::config::ConfigError;
+use crate::error::{Death, Error};
+use crate::id::PoolName;
+use crate::policy::{Quarantine, QuarantinePolicy, Standing};
 
 /// Rejects requests that keep killing workers, as
-/// [`PoolConfig::quarantine`](crate::PoolConfig::quarantine) does for the calls of a pool.
+/// [`PoolConfig::quarantine`](crate::pool::PoolConfig::quarantine) does for the calls of a pool.
 ///
 /// Requests are the same if they have the same tool and arguments. All services that one layer
 /// makes share its knowledge.

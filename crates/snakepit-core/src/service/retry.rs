@@ -10,14 +10,17 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::policy::RetryBudget;
-use crate::{CallId, ConfigError, Error, Request, RetryPolicy};
+use crate::call::Request;
+use crate::config::ConfigError;
+use crate::error::Error;
+use crate::id::CallId;
+use crate::policy::{RetryBudget, RetryPolicy};
 
 /// A predicate: running the request twice is harmless.
 type Harmless = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 
-/// Repeats requests whose worker died, as [`PoolConfig::retry`](crate::PoolConfig::retry) does for
-/// the calls of a pool.
+/// Repeats requests whose worker died, as [`PoolConfig::retry`](crate::pool::PoolConfig::retry)
+/// does for the calls of a pool.
 ///
 /// All services that one layer makes share its budget. A request is repeated within its own
 /// deadline.

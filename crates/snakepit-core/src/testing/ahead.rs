@@ -7,7 +7,10 @@ use tokio::sync::{MutexGuard, oneshot};
 
 use super::ScriptedWorker;
 use super::handle::lock;
-use crate::{CallError, CallId, Payload, Request, Slot};
+use crate::call::Request;
+use crate::id::{CallId, Slot};
+use crate::value::Payload;
+use crate::worker::CallError;
 
 /// The calls of a worker that takes calls ahead.
 #[derive(Debug, Default)]

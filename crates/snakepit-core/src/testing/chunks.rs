@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use super::ScriptedWorker;
-use crate::{CallError, ChunkStream, Payload, Request};
+use crate::call::Request;
+use crate::value::Payload;
+use crate::worker::{CallError, ChunkStream};
 
 impl ScriptedWorker {
     pub(super) async fn chunks(

@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use super::ScriptedWorker;
-use crate::{
-    ErrorCode, HostState, StartContext, StartError, ToolInfo, Worker, WorkerInfo, WorkerProfile,
-};
+use crate::code::ErrorCode;
+use crate::error::StartError;
+use crate::host_tools::HostState;
+use crate::worker::{StartContext, ToolInfo, Worker, WorkerInfo, WorkerProfile};
 
 /// The effect of a start.
 #[derive(Clone, Debug, Default)]

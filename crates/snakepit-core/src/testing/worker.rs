@@ -12,9 +12,13 @@ use tokio_util::task::TaskTracker;
 use super::ScriptedProfile;
 use super::ahead::Ahead;
 use super::handle::lock;
-use crate::{
-    CallError, CallId, ChunkStream, ErrorCode, ItemResult, Payload, Pulse, Request, Slot, Stacks,
-    TelemetryControl, ToolError, Worker, WorkerExit, WorkerId, WorkerInfo,
+use crate::call::Request;
+use crate::code::ErrorCode;
+use crate::error::{Stacks, ToolError};
+use crate::id::{CallId, Slot, WorkerId};
+use crate::value::Payload;
+use crate::worker::{
+    CallError, ChunkStream, ItemResult, Pulse, TelemetryControl, Worker, WorkerExit, WorkerInfo,
 };
 
 /// A worker whose tools act by their names; see [`ScriptedProfile`].

@@ -5,7 +5,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::Value;
 use super::kinds::{code, write};
-use crate::{DType, Tensor, TimeStep};
+use crate::value::{DType, Tensor, TimeStep};
 
 /// Version of the block's layout.
 const VERSION: u8 = 1;

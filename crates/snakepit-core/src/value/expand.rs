@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::array;
 use super::kinds::code;
-use crate::{DType, Payload, Tensor};
+use crate::value::{DType, Payload, Tensor};
 
 /// Returns the payload with every array as nested lists, and every set as a list. `None` if it has
 /// none, or is malformed.

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Expected, Unexpected};
 
 use super::Value;
 use super::described::Described;
-use crate::{Payload, is_secret_name};
+use crate::value::{Payload, is_secret_name};
 
 /// Largest payload that is decoded a second time for the sake of an error message.
 const MAX_BYTES: usize = 1 << 20;

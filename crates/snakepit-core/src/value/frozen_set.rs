@@ -1,7 +1,7 @@
 //! Immutable sets, which can be keys.
 
 use super::Value;
-use crate::Payload;
+use crate::value::Payload;
 
 /// A `frozenset` of Python, which can be a key of a map. Two sets are equal if they have the same
 /// items in any order.
@@ -10,7 +10,7 @@ use crate::Payload;
 /// is a list, or as a key a tuple.
 ///
 /// ```
-/// # use snakepit_core::{FrozenSet, Value};
+/// # use snakepit_core::value::{FrozenSet, Value};
 /// let set = FrozenSet::new([1.into(), "a".into()]);
 /// assert_eq!(set, FrozenSet::new(["a".into(), 1.into()]));
 /// let map = Value::Map(vec![(set.into(), true.into())]);

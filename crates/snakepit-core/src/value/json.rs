@@ -7,13 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize as _;
 use serde_json::{Number, Value as Json};
 
-use super::Value;
 use super::counted::{Budget, Counted};
 use super::json_error::JsonError;
-use super::whole_numbers;
+use super::{Value, whole_numbers};
 #[cfg(feature = "arrow")]
-use crate::data_frame::records::Records;
-use crate::{DataFrame, Tensor};
+use crate::value::data_frame::records::Records;
+use crate::value::{DataFrame, Tensor};
 
 /// Characters of a key or a number that an error shows.
 const SHOWN: usize = 40;
@@ -29,9 +28,9 @@ impl Value {
     /// `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text; a time span as seconds; NaN
     /// and the infinities as the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; a set
     /// as a list; an array as nested lists, or as `{"$array": {"dtype", "shape", "data"}}` if most
-    /// of these lists would have one item ([`Tensor::to_nested`](crate::Tensor::to_nested)). With
-    /// feature `arrow`, a data frame is a list of objects, one for each row, and a single column is
-    /// a list.
+    /// of these lists would have one item ([`Tensor::to_nested`](crate::value::Tensor::to_nested)).
+    /// With feature `arrow`, a data frame is a list of objects, one for each row, and a single
+    /// column is a list.
     ///
     /// Work and memory are linear in the size of the value. [`json_text`](Self::json_text) writes
     /// the same without building it, and keeps the order of the keys.

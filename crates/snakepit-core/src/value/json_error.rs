@@ -1,9 +1,9 @@
 //! Errors of the conversion between JSON and values.
 
-use crate::ErrorCode;
+use crate::code::ErrorCode;
 
-/// The reason why JSON text cannot be read as a [`Value`](crate::Value), or a value cannot be
-/// written as JSON.
+/// The reason why JSON text cannot be read as a [`Value`](crate::value::Value), or a value cannot
+/// be written as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::Value;
-use crate::Tensor;
+use crate::value::Tensor;
 
 macro_rules! schemas {
     ($($type:ty => $name:literal, $schema:tt;)*) => {$(

@@ -6,11 +6,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::array;
 use super::kinds::{Extension, code, micros, text, uuid, write};
-use super::shared;
-use super::{FrozenSet, Value};
-use crate::{Payload, data_frame};
+use super::{FrozenSet, Value, array, shared};
+use crate::value::{Payload, data_frame};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -84,7 +84,7 @@ pub(crate) fn part(data: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bytes as Wire, Payload};
+    use crate::value::{Bytes as Wire, Payload};
 
     #[test]
     fn large_byte_strings_share_the_payload_and_small_ones_do_not() {

@@ -8,8 +8,8 @@ use super::Value;
 use super::json::{ARRAY, BYTES, check, float, uuid_text};
 use super::json_error::JsonError;
 #[cfg(feature = "arrow")]
-use crate::data_frame::records::Records;
-use crate::{DType, DataFrame, Tensor};
+use crate::value::data_frame::records::Records;
+use crate::value::{DType, DataFrame, Tensor};
 
 /// Bytes of a text that are written at once: a writer that stops early does not pay for the rest of
 /// a long text.

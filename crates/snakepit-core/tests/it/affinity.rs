@@ -7,11 +7,12 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use snakepit_core::call::{CallChain, CallOptions, Request};
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolCall, ToolFailure};
+use snakepit_core::pool::{Affinity, Pool};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    Affinity, CallChain, CallOptions, Error, ErrorCode, HostState, HostStateConfig, HostTool,
-    Payload, Pool, Request, ToolCall, ToolFailure, Value,
-};
+use snakepit_core::value::{Payload, Value};
 
 use crate::support::{balanced, begin_with, config, payload, ready, until};
 
@@ -147,9 +148,11 @@ mod nested {
     use std::num::NonZeroU16;
     use std::time::Duration;
 
-    use snakepit_core::{
-        CallError, ChunkStream, ItemResult, Slot, StartContext, StartError, Worker, WorkerExit,
-        WorkerInfo, WorkerProfile,
+    use snakepit_core::error::StartError;
+    use snakepit_core::id::Slot;
+    use snakepit_core::worker::{
+        CallError, ChunkStream, ItemResult, StartContext, Worker, WorkerExit, WorkerInfo,
+        WorkerProfile,
     };
 
     use super::*;
@@ -200,7 +203,7 @@ mod nested {
             Vec::new()
         }
 
-        fn cancel(&self, _: snakepit_core::CallId, _: std::time::Duration) {}
+        fn cancel(&self, _: snakepit_core::id::CallId, _: std::time::Duration) {}
 
         async fn closed(&self) -> WorkerExit {
             std::future::pending().await

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
+use snakepit_core::policy::{QuarantinePolicy, RetryPolicy};
+use snakepit_core::pool::{Affinity, Pool, PoolConfig};
 use snakepit_core::testing::{ScriptedProfile, ScriptedWorker};
-use snakepit_core::{
-    Affinity, CallOptions, Error, Payload, Pool, PoolConfig, QuarantinePolicy, RetryPolicy,
-};
+use snakepit_core::value::Payload;
 use tokio::task::JoinHandle;
 
 use crate::support::{LONG, balanced, begin, begin_with, call, config, payload, ready, until};

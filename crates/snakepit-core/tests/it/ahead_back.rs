@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use snakepit_core::error::Error;
+use snakepit_core::pool::Pool;
 use snakepit_core::testing::{ScriptedProfile, ScriptedWorker};
-use snakepit_core::{Error, Pool};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ahead::{Call, all, behind, quick};

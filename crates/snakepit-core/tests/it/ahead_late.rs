@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use snakepit_core::{CallOptions, Error, Phase, QuarantinePolicy, RetryPolicy};
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, Phase};
+use snakepit_core::policy::{QuarantinePolicy, RetryPolicy};
 use tokio::time::Instant;
 
 use crate::ahead::quick;

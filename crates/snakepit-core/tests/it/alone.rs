@@ -6,15 +6,17 @@
 
 use std::sync::Arc;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::policy::QuarantinePolicy;
+use snakepit_core::pool::{HeartbeatState, Pool, PoolConfig};
 use snakepit_core::testing::{ScriptedProfile, ScriptedWorker};
-use snakepit_core::{CallOptions, HeartbeatState, Pool, PoolConfig, QuarantinePolicy};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::liveness::{SECOND, answer, silence, watched};
 use crate::support::{LONG, balanced, begin, begin_with, ready, until};
 
-type Task = JoinHandle<Result<snakepit_core::Payload, snakepit_core::Error>>;
+type Task = JoinHandle<Result<snakepit_core::value::Payload, snakepit_core::error::Error>>;
 
 fn strict(workers: usize) -> PoolConfig {
     let mut config = watched(workers, |_| {});

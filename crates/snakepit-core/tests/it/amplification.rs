@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use snakepit_core::{DType, ErrorCode, Payload, Tensor, Value};
+use snakepit_core::error::ErrorCode;
+use snakepit_core::value::{DType, Payload, Tensor, Value};
 
 use crate::value::{leaf, value};
 
@@ -208,8 +209,8 @@ fn a_type_is_read_as_without_a_budget() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct All {
         kinds: Vec<Kind>,
-        bytes: snakepit_core::Bytes,
-        time: snakepit_core::DateTime,
+        bytes: snakepit_core::value::Bytes,
+        time: snakepit_core::value::DateTime,
         large: (i128, u128),
         letter: char,
         unit: (),
@@ -227,7 +228,7 @@ fn a_type_is_read_as_without_a_budget() {
             Kind::Struct { at: None },
         ],
         bytes: vec![1, 2].into(),
-        time: snakepit_core::DateTime("2026-01-01T00:00:00".into()),
+        time: snakepit_core::value::DateTime("2026-01-01T00:00:00".into()),
         large: (i128::MIN, u128::MAX),
         letter: 'ä',
         unit: (),

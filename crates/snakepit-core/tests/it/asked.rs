@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use snakepit_core::call::{CallObserver, EndedCall, SentCall};
+use snakepit_core::id::WorkerId;
+use snakepit_core::pool::RecycleError;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallObserver, EndedCall, RecycleError, SentCall, WorkerId};
 
 use crate::support::{begin, call, config, ready, until};
 
@@ -86,7 +88,7 @@ async fn a_worker_that_drains_keeps_its_call_and_another_takes_its_place() {
 async fn a_call_is_stopped_by_the_number_of_its_attempt() {
     /// Keeps the number of the last attempt.
     #[derive(Debug, Default)]
-    struct Last(Mutex<Option<snakepit_core::CallId>>);
+    struct Last(Mutex<Option<snakepit_core::id::CallId>>);
 
     impl CallObserver for Last {
         fn sent(&self, call: &SentCall<'_>) -> u32 {

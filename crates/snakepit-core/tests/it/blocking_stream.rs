@@ -13,10 +13,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
+use snakepit_core::call::{CallOptions, Request};
+use snakepit_core::error::{ErrorCode, StartError};
+use snakepit_core::id::{CallId, Slot};
+use snakepit_core::pool::Pool;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallError, CallId, CallOptions, ChunkStream, ErrorCode, ItemResult, Payload, Pool, Request,
-    Slot, StartContext, StartError, Worker, WorkerExit, WorkerInfo, WorkerProfile,
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{
+    CallError, ChunkStream, ItemResult, StartContext, Worker, WorkerExit, WorkerInfo, WorkerProfile,
 };
 use tokio::time::timeout;
 

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::policy::{BreakerPolicy, CircuitState};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{BreakerPolicy, CallOptions, CircuitState, Error, ErrorCode, Pool, PoolConfig};
 
 use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
 

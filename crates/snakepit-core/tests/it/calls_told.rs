@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
 use snakepit_core::events::{Emitted, Event, EventStream};
+use snakepit_core::id::{CallId, SessionId};
+use snakepit_core::policy::{BreakerPolicy, QuarantinePolicy, RetryPolicy};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    BreakerPolicy, CallId, CallOptions, Pool, PoolConfig, QuarantinePolicy, RetryPolicy, SessionId,
-};
 
 use crate::support::{LONG, begin, call, config, payload, ready, until};
 

@@ -1,7 +1,8 @@
 //! The end of a pool.
 
+use snakepit_core::error::Error;
+use snakepit_core::pool::PoolState;
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{Error, PoolState};
 
 use crate::support::{LONG, balanced, begin, call, config, ready, start, until};
 

@@ -8,9 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::error::Error;
 use snakepit_core::events::{Event, EventStream};
+use snakepit_core::id::WorkerId;
+use snakepit_core::pool::{Pool, WorkerState};
 use snakepit_core::testing::{Script, ScriptedProfile, ScriptedWorker};
-use snakepit_core::{Error, Payload, Pool, WorkerExit, WorkerId, WorkerState};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::WorkerExit;
 use tokio::task::JoinHandle;
 
 use crate::calls_told::{subscribe, taken};

@@ -15,7 +15,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use snakepit_core::{DataFrame, DataFrameError, DataFrameKind, JsonError, Payload, Value};
+use snakepit_core::value::{DataFrame, DataFrameError, DataFrameKind, JsonError, Payload, Value};
 
 fn batch(columns: impl IntoIterator<Item = (&'static str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(

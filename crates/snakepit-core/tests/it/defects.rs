@@ -8,8 +8,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::ErrorCode;
+use snakepit_core::policy::RetryPolicy;
+use snakepit_core::pool::{Affinity, Pool};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{Affinity, CallOptions, ErrorCode, Pool, RetryPolicy};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::{CallOptions, Request};
+use snakepit_core::error::{Error, ErrorCode, Phase};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, ErrorCode, Phase, Pool, PoolConfig, Request};
 use tower_service::Service;
 
 use crate::support::{

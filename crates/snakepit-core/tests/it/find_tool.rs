@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::ErrorCode;
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{CallOptions, ErrorCode};
 
 use crate::support::{config, ready, start, until};
 

@@ -11,11 +11,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use snakepit_core::call::{CallOptions, Request};
+use snakepit_core::error::{Error, ErrorCode, Stacks, StartError};
+use snakepit_core::id::{CallId, Slot};
+use snakepit_core::policy::QuarantinePolicy;
+use snakepit_core::pool::Pool;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallError, CallId, CallOptions, ChunkStream, Error, ErrorCode, ItemResult, Payload, Pool,
-    QuarantinePolicy, Request, Slot, Stacks, StartContext, StartError, Stopped, Worker, WorkerExit,
-    WorkerInfo, WorkerProfile,
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{
+    CallError, ChunkStream, ItemResult, StartContext, Stopped, Worker, WorkerExit, WorkerInfo,
+    WorkerProfile,
 };
 
 use crate::support::{LONG, balanced, config, payload, until};

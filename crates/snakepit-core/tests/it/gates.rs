@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit_core::CallOptions;
+use snakepit_core::call::CallOptions;
 use snakepit_core::testing::ScriptedProfile;
 
 use crate::support::{balanced, call, config, payload, ready, until};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallOptions, HealthConfig, HealthState, HealthStatus, Pool, PoolConfig, RecycleMode,
-    RecycleReason,
+use snakepit_core::call::CallOptions;
+use snakepit_core::pool::{
+    HealthConfig, HealthState, HealthStatus, Pool, PoolConfig, RecycleMode, RecycleReason,
 };
+use snakepit_core::testing::ScriptedProfile;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{LONG, balanced, begin, begin_with, call, config, ready};

@@ -1,20 +1,18 @@
 //! Host tools: registration, arguments, failures, deadlines.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test may panic like the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper may panic like its test")]
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use snakepit_core::{
-    ErrorCode, HostState, HostStateConfig, HostTool, NewVariable, Payload, RegisterError,
-    SessionOptions, StateError, ToolCall, ToolFailure, Value, VariableType, WatchFilter,
+use snakepit_core::error::ErrorCode;
+use snakepit_core::host_tools::{
+    HostState, HostStateConfig, HostTool, RegisterError, ToolCall, ToolFailure,
 };
+use snakepit_core::state::{NewVariable, SessionOptions, StateError, VariableType, WatchFilter};
+use snakepit_core::value::{Payload, Value};
 use tokio::time::Instant;
 
 #[derive(Deserialize, JsonSchema)]

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::Request;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::policy::{BreakerPolicy, CircuitState, QuarantinePolicy, RetryPolicy};
+use snakepit_core::pool::Pool;
+use snakepit_core::service::{BreakerLayer, QuarantineLayer, RetryLayer};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    BreakerLayer, BreakerPolicy, CircuitState, Error, ErrorCode, Payload, Pool, QuarantineLayer,
-    QuarantinePolicy, Request, RetryLayer, RetryPolicy,
-};
+use snakepit_core::value::Payload;
 use tokio::time::Instant;
 use tower::{Service, ServiceBuilder, ServiceExt};
 

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use snakepit_core::testing::{ScriptedProfile, ScriptedWorker};
-use snakepit_core::{
-    CallOptions, HeartbeatConfig, HeartbeatState, HeartbeatStatus, HostState, HostStateConfig,
-    Pool, PoolConfig, PoolState, Pulse, SessionOptions,
+use snakepit_core::call::CallOptions;
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::pool::{
+    HeartbeatConfig, HeartbeatState, HeartbeatStatus, Pool, PoolConfig, PoolState,
 };
+use snakepit_core::state::SessionOptions;
+use snakepit_core::testing::{ScriptedProfile, ScriptedWorker};
+use snakepit_core::worker::Pulse;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::support::{LONG, balanced, begin, call, config, ready};

@@ -1,8 +1,10 @@
 //! Signs of life of workers that have calls: the events, the consequences, and that no worker is
 //! killed for its silence.
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
+use snakepit_core::pool::{HeartbeatConfig, HeartbeatState};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, HeartbeatConfig, HeartbeatState};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::liveness::{SECOND, answer, beats, later, silence, state, watched};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error};
 
 use crate::support::{balanced, begin, call, config, payload, ready, until};
 

@@ -9,10 +9,13 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use snakepit_core::{
-    Affinity, CallError, CallId, CallOptions, ChunkStream, Error, ErrorCode, ItemResult, Payload,
-    Pool, PoolConfig, Request, Slot, StartContext, StartError, ToolError, Worker, WorkerExit,
-    WorkerInfo, WorkerProfile,
+use snakepit_core::call::{CallOptions, Request};
+use snakepit_core::error::{Error, ErrorCode, StartError, ToolError};
+use snakepit_core::id::{CallId, Slot};
+use snakepit_core::pool::{Affinity, Pool, PoolConfig};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{
+    CallError, ChunkStream, ItemResult, StartContext, Worker, WorkerExit, WorkerInfo, WorkerProfile,
 };
 use tokio::sync::{Barrier, Semaphore, watch};
 use tokio::time::Instant;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, Phase};
+use snakepit_core::pool::{Affinity, Fairness, Pool, PoolConfig, QueueBound};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    Affinity, CallOptions, Error, Fairness, Payload, Phase, Pool, PoolConfig, QueueBound,
-};
+use snakepit_core::value::Payload;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Death, Error, ErrorCode, ExitStatus};
+use snakepit_core::policy::{QuarantinePolicy, RetryPolicy};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallOptions, Death, Error, ErrorCode, ExitStatus, Pool, PoolConfig, QuarantinePolicy,
-    RetryPolicy, WorkerExit,
-};
+use snakepit_core::worker::WorkerExit;
 
 use crate::support::{LONG, balanced, begin, begin_with, call, config, payload, ready, until};
 

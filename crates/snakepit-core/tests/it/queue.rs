@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, Phase};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, Phase};
 
 use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
 

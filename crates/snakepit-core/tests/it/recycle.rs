@@ -3,18 +3,24 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{
-    Affinity, CallOptions, Error, ErrorCode, MemoryDecision, Pool, PoolConfig, RecycleBudget,
-    RecycleError, RecycleMode, RecycleReason, WorkerId, WorkerState,
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::id::WorkerId;
+use snakepit_core::pool::{
+    Affinity, MemoryDecision, Pool, PoolConfig, RecycleBudget, RecycleError, RecycleMode,
+    RecycleReason, WorkerState,
 };
+use snakepit_core::testing::{Script, ScriptedProfile};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn recycling(workers: usize, change: impl FnOnce(&mut snakepit_core::RecycleConfig)) -> PoolConfig {
+fn recycling(
+    workers: usize,
+    change: impl FnOnce(&mut snakepit_core::pool::RecycleConfig),
+) -> PoolConfig {
     let mut config = config(workers);
     config.recycle.jitter = 0.0;
     config.recycle.min_lifetime = Duration::ZERO;
@@ -80,7 +86,7 @@ async fn workers_of_one_age_go_one_after_the_other() {
 #[tokio::test(start_paused = true)]
 async fn no_limit_applies_before_the_least_age() {
     let profile = ScriptedProfile::new(1);
-    let change = |one: &mut snakepit_core::RecycleConfig| {
+    let change = |one: &mut snakepit_core::pool::RecycleConfig| {
         one.max_requests = Some(1);
         one.min_lifetime = 10 * SECOND;
     };
@@ -187,7 +193,7 @@ async fn a_worker_that_dies_meanwhile_is_not_replaced_twice() {
 #[tokio::test(start_paused = true)]
 async fn in_place_the_old_worker_ends_first() {
     let profile = ScriptedProfile::new(1);
-    let change = |one: &mut snakepit_core::RecycleConfig| {
+    let change = |one: &mut snakepit_core::pool::RecycleConfig| {
         one.max_age = Some(10 * SECOND);
         one.mode = RecycleMode::InPlace;
     };
@@ -209,7 +215,7 @@ async fn pools_share_a_budget() {
     let budget = RecycleBudget::new();
     let mut pools = Vec::new();
     for _ in 0..3 {
-        let change = |one: &mut snakepit_core::RecycleConfig| {
+        let change = |one: &mut snakepit_core::pool::RecycleConfig| {
             one.max_age = Some(10 * SECOND);
             one.budget = Some(budget.clone());
         };

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
+use snakepit_core::pool::{Pool, PoolConfig, WorkerState, WorkerStatus};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{CallOptions, Error, Pool, PoolConfig, WorkerState, WorkerStatus};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{ErrorCode, StartError};
+use snakepit_core::pool::PoolState;
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{CallOptions, ErrorCode, PoolState, StartError};
 use tokio::time::Instant;
 
 use crate::support::{balanced, call, config, ready, until};

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::ErrorCode;
+use snakepit_core::policy::{QuarantinePolicy, RetryPolicy};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{CallOptions, ErrorCode, Pool, PoolConfig, QuarantinePolicy, RetryPolicy};
 use tokio::time::Instant;
 
 use crate::support::{balanced, begin_with, config, payload, ready, until};

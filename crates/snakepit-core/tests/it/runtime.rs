@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::pool::{Pool, PoolState, RecycleError};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{
-    CallOptions, Error, ErrorCode, HostState, HostStateConfig, Pool, PoolState, RecycleError,
-};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::policy::{AutoscalePolicy, ScaleReason};
+use snakepit_core::pool::{Pool, PoolConfig, WorkerState, WorkerStatus};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{
-    AutoscalePolicy, CallOptions, Pool, PoolConfig, ScaleReason, TelemetryControl, WorkerState,
-    WorkerStatus,
-};
+use snakepit_core::worker::TelemetryControl;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

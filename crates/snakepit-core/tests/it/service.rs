@@ -4,8 +4,11 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::call::Request;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{Error, ErrorCode, Payload, Pool, PoolConfig, Request};
+use snakepit_core::value::Payload;
 use tower::retry::Policy;
 use tower::timeout::error::Elapsed;
 use tower::{Service as _, ServiceBuilder, ServiceExt as _};

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use snakepit_core::{
-    HostState, HostStateConfig, HostTool, NewVariable, SessionConfig, SessionOptions, Sessions,
-    SetVariable, StateError, ToolCall, Value, VariableError, VariableType,
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolCall};
+use snakepit_core::state::{
+    NewVariable, SessionConfig, SessionOptions, Sessions, SetVariable, StateError, VariableError,
+    VariableType,
 };
+use snakepit_core::value::Value;
 
 use crate::support::payload;
 

@@ -7,12 +7,15 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallOptions, Error, ErrorCode, HostState, HostStateConfig, HostTool, NewVariable, Payload,
-    Pool, Session, SessionConfig, SessionOptions, Sessions, StateError, ToolCall, Value,
-    VariableType,
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolCall};
+use snakepit_core::pool::Pool;
+use snakepit_core::state::{
+    NewVariable, Session, SessionConfig, SessionOptions, Sessions, StateError, VariableType,
 };
+use snakepit_core::testing::ScriptedProfile;
+use snakepit_core::value::{Payload, Value};
 use tokio::time::advance;
 
 use crate::support::{begin_with, config, payload, ready, until};
@@ -218,8 +221,8 @@ async fn watchers_see_the_end_of_a_session_that_was_held() {
     let hold = session.hold().unwrap();
     let mut changes = session
         .watch(
-            snakepit_core::WatchFilter::all(),
-            snakepit_core::WatchFrom::Now,
+            snakepit_core::state::WatchFilter::all(),
+            snakepit_core::state::WatchFrom::Now,
         )
         .unwrap();
     assert!(futures_util::poll!(changes.next()).is_pending());

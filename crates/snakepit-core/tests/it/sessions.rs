@@ -7,10 +7,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use snakepit_core::{
-    ErrorCode, HostState, HostStateConfig, Metadata, MetadataUpdate, Quota, SessionConfig,
-    SessionEnd, SessionOptions, Sessions, StateError, Value,
+use snakepit_core::error::ErrorCode;
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::state::{
+    MetadataUpdate, Quota, SessionConfig, SessionEnd, SessionOptions, Sessions, StateError,
 };
+use snakepit_core::value::{Metadata, Value};
 
 use crate::support::until;
 
@@ -181,7 +183,7 @@ async fn a_list_has_every_session_once_also_while_others_come_and_go() {
         sessions.create(format!("new-{pages}"), options()).unwrap();
         pages += 1;
         match page.next {
-            Some(next) => from = Some(snakepit_core::SessionCursor::from_raw(next.to_raw())),
+            Some(next) => from = Some(snakepit_core::state::SessionCursor::from_raw(next.to_raw())),
             None => break,
         }
     }

@@ -11,12 +11,15 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use snakepit_core::record::{Attribute, Begun, Log, Measurement, Recorder, Span, SpanKind};
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::ErrorCode;
+use snakepit_core::events::record::{Attribute, Begun, Log, Measurement, Recorder, Span, SpanKind};
+use snakepit_core::events::{TraceContext, TraceState};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolCall, ToolContext};
+use snakepit_core::id::WorkerId;
+use snakepit_core::policy::RetryPolicy;
+use snakepit_core::pool::Pool;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallOptions, ErrorCode, HostState, HostStateConfig, HostTool, Pool, RetryPolicy, ToolCall,
-    ToolContext, TraceContext, TraceState, WorkerId,
-};
 
 use crate::support::{LONG, begin, begin_with, config, payload, ready, start, until};
 
@@ -324,7 +327,7 @@ async fn a_nested_call_joins_the_trace() {
         }
     });
     let fails = HostTool::sync("fails", |_, _: Nothing| -> Result<(), _> {
-        Err(snakepit_core::ToolFailure::new("no"))
+        Err(snakepit_core::host_tools::ToolFailure::new("no"))
     });
     state.tools().register(nested.exposed()).unwrap();
     state.tools().register(fails.exposed()).unwrap();
@@ -333,7 +336,7 @@ async fn a_nested_call_joins_the_trace() {
     call.worker = Some(WorkerId::new("other-1"));
     call.trace = Some(worker);
     call.correlation = Some("order-7".into());
-    let args = snakepit_core::Payload::encode(&BTreeMap::<String, u64>::new()).unwrap();
+    let args = snakepit_core::value::Payload::encode(&BTreeMap::<String, u64>::new()).unwrap();
     let tools = state.tools();
     tools
         .call(call.clone(), "nested", args.clone())

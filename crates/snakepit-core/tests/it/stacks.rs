@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, StackFrame, Stacks, ThreadStack};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, StackFrame, Stacks, ThreadStack};
 use tokio::time::Instant;
 
 use crate::support::{balanced, call, config, late, payload, ready, until};

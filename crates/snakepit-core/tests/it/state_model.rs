@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use snakepit_core::{
-    ErrorCode, NewVariable, Session, SessionConfig, SessionOptions, Sessions, SetVariable,
-    StateError, Value, VariableType, WatchFilter,
+use snakepit_core::error::ErrorCode;
+use snakepit_core::state::{
+    NewVariable, Session, SessionConfig, SessionOptions, Sessions, SetVariable, StateError,
+    VariableType, WatchFilter,
 };
+use snakepit_core::value::Value;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -229,7 +231,7 @@ async fn run(steps: Vec<Step>) {
                 let Some((id, session)) = pick(handle) else {
                     continue;
                 };
-                let constraints = snakepit_core::Constraints::new().max(3);
+                let constraints = snakepit_core::state::Constraints::new().max(3);
                 let new = NewVariable::new(name(n), VariableType::Integer, value)
                     .constraints(constraints);
                 let result = session.register(new);

@@ -11,10 +11,9 @@ use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use snakepit_core::events::{Event, EventStream};
-use snakepit_core::{
-    HostState, HostStateConfig, HostTool, NewVariable, Payload, SessionConfig, SessionOptions,
-    ToolCall, ToolFailure, Value, VariableType,
-};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolCall, ToolFailure};
+use snakepit_core::state::{NewVariable, SessionConfig, SessionOptions, VariableType};
+use snakepit_core::value::{Payload, Value};
 
 fn host(change: impl FnOnce(&mut SessionConfig)) -> (HostState, EventStream) {
     let mut config = HostStateConfig::new();

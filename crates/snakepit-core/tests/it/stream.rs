@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::ErrorCode;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, ErrorCode};
 
 use crate::support::{balanced, call, config, late, payload, ready, until};
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::policy::QuarantinePolicy;
+use snakepit_core::pool::{Pool, RecycleReason, ReplyStream, WorkerState};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallOptions, Error, ErrorCode, Pool, QuarantinePolicy, RecycleReason, ReplyStream, WorkerState,
-};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
@@ -29,7 +30,8 @@ async fn stuck(profile: &ScriptedProfile, others: usize) -> (Pool, Vec<Task>) {
     (pool, tasks)
 }
 
-type Task = tokio::task::JoinHandle<Result<snakepit_core::Payload, snakepit_core::Error>>;
+type Task =
+    tokio::task::JoinHandle<Result<snakepit_core::value::Payload, snakepit_core::error::Error>>;
 
 #[tokio::test(start_paused = true)]
 async fn its_worker_is_replaced_and_the_other_calls_finish() {

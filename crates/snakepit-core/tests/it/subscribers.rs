@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use proptest::prelude::*;
+use snakepit_core::call::CallOptions;
 use snakepit_core::events::Event;
+use snakepit_core::id::CallId;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallId, CallOptions};
 
 use crate::calls_told::{chains, subscribe, taken};
 use crate::support::{LONG, begin, call, config, payload, ready, until};

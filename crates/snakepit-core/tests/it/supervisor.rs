@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use snakepit_core::error::{Error, Phase};
+use snakepit_core::pool::PoolState;
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{Error, Phase, PoolState};
 
 use crate::support::{LONG, balanced, begin, call, config, ready, start, until};
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
+use snakepit_core::pool::{Pool, PoolConfig, ReplyStream, Status};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, Payload, Pool, PoolConfig, ReplyStream, Status};
+use snakepit_core::value::Payload;
 
 pub(crate) const LONG: Duration = Duration::from_secs(100);
 

@@ -7,8 +7,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::{Error, ErrorCode};
+use snakepit_core::policy::RetryPolicy;
+use snakepit_core::pool::{Pool, PoolConfig, ToolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, ErrorCode, Pool, PoolConfig, RetryPolicy, ToolConfig};
 use tokio::time::Instant;
 
 use crate::support::{begin, config, payload, ready, until};

@@ -1,9 +1,10 @@
 //! Values through payloads and JSON.
 
 use proptest::prelude::*;
-use snakepit_core::{
-    Bytes, DType, Date, DateTime, Decimal, ErrorCode, FrozenSet, Payload, PayloadError, Tensor,
-    Time, TimeDelta, Uuid, Value,
+use snakepit_core::error::ErrorCode;
+use snakepit_core::value::{
+    Bytes, DType, Date, DateTime, Decimal, FrozenSet, Payload, PayloadError, Tensor, Time,
+    TimeDelta, Uuid, Value,
 };
 
 pub(crate) fn leaf() -> impl Strategy<Value = Value> {

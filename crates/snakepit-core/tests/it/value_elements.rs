@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use snakepit_core::{
-    DType, Date, DateTime, ErrorCode, FrozenSet, Payload, Tensor, TimeDelta, TimeUnit, Value,
+use snakepit_core::error::ErrorCode;
+use snakepit_core::value::{
+    DType, Date, DateTime, FrozenSet, Payload, Tensor, TimeDelta, TimeUnit, Value,
 };
 
 #[test]

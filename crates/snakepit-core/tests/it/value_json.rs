@@ -1,7 +1,7 @@
 //! Values as JSON, and back.
 
 use proptest::prelude::*;
-use snakepit_core::{DType, FrozenSet, JsonError, Tensor, Value};
+use snakepit_core::value::{DType, FrozenSet, JsonError, Tensor, Value};
 
 proptest! {
     #[test]

@@ -5,9 +5,10 @@
     reason = "a helper of a test may panic like the test"
 )]
 
-use snakepit_core::{
-    DType, NewVariable, Session, SessionConfig, SessionOptions, Sessions, Value, VariableType,
+use snakepit_core::state::{
+    NewVariable, Session, SessionConfig, SessionOptions, Sessions, VariableType,
 };
+use snakepit_core::value::{DType, Value};
 
 fn session() -> Session {
     let sessions = Sessions::new(SessionConfig::new()).unwrap();

@@ -4,10 +4,12 @@
     reason = "a helper of a test may panic like the test"
 )]
 
-use snakepit_core::{
-    Constraints, DType, ErrorCode, FrozenSet, NewVariable, Session, SessionConfig, SessionOptions,
-    Sessions, SetVariable, StateError, Tensor, Value, VariableError, VariableType,
+use snakepit_core::error::ErrorCode;
+use snakepit_core::state::{
+    Constraints, NewVariable, Session, SessionConfig, SessionOptions, Sessions, SetVariable,
+    StateError, VariableError, VariableType,
 };
+use snakepit_core::value::{DType, FrozenSet, Tensor, Value};
 
 fn session() -> Session {
     let sessions = Sessions::new(SessionConfig::new()).unwrap();
@@ -18,7 +20,7 @@ fn list<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Value {
     Value::List(items.into_iter().map(Into::into).collect())
 }
 
-fn code(result: Result<snakepit_core::Variable, StateError>) -> ErrorCode {
+fn code(result: Result<snakepit_core::state::Variable, StateError>) -> ErrorCode {
     result.unwrap_err().code()
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::error::{Error, ErrorCode, Stacks, StartError, ThreadStack};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{Error, ErrorCode, Pool, PoolConfig, Stacks, StartError, ThreadStack};
 use tokio::time::Instant;
 
 use crate::support::{LONG, config, until};

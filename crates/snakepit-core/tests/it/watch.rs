@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use snakepit_core::{
+use snakepit_core::state::{
     ChangeKind, NewVariable, Origin, Session, SessionConfig, SessionOptions, Sessions, SetVariable,
-    StateError, Value, VariableType, WatchFilter, WatchFrom, WatchItem,
+    StateError, VariableType, WatchFilter, WatchFrom, WatchItem,
 };
+use snakepit_core::value::Value;
 use tokio::time::Instant;
 
 fn session(log_changes: usize) -> Session {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::stream::StreamExt as _;
 use serde_json::Value as Json;
-use snakepit_core::{StackFrame, Stacks, ThreadStack};
+use snakepit_core::error::{StackFrame, Stacks, ThreadStack};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::hosts::RunningHost;
-use super::pb;
 use super::pb::admin_client::AdminClient as Generated;
-use super::{AdminError, PROTOCOL, SOCKET};
+use super::{AdminError, PROTOCOL, SOCKET, pb};
 use crate::Report;
 
 /// Time in which a live host must accept a connection and identify itself.
@@ -206,7 +205,7 @@ impl Client {
         let reply = reply.map_err(self.failed())?.into_inner();
         let read = serde_json::from_slice(&reply.report);
         read.map_err(|error| AdminError::Refused {
-            code: snakepit_core::ErrorCode::Protocol,
+            code: snakepit_core::error::ErrorCode::Protocol,
             message: format!("the report of the host cannot be read: {error}"),
         })
     }

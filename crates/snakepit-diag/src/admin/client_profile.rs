@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use snakepit_core::ErrorCode;
-use snakepit_core::profiling::{ProfileReport, ProfiledThreads};
+use snakepit_core::error::ErrorCode;
+use snakepit_core::worker::profiling::{ProfileReport, ProfiledThreads};
 
-use super::pb;
-use super::{AdminError, Client};
+use super::{AdminError, Client, pb};
 
 /// Request for a profile of a running host.
 #[derive(Clone, Debug, PartialEq, Eq)]

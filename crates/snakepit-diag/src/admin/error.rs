@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use snakepit_core::{ErrorCode, Printable};
+use snakepit_core::error::ErrorCode;
+use snakepit_core::printable::Printable;
 use tonic::{Code, Status};
 
 /// An error of finding or querying a host. The host itself is not affected.

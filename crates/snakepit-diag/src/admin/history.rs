@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use snakepit_core::events::{Emitted, Event, Events, Subscription};
-use snakepit_core::{PoolName, Tail};
+use snakepit_core::id::PoolName;
+use snakepit_core::worker::Tail;
 use tracing::Level;
 
 use super::places::Places;

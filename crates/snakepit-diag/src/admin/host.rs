@@ -4,8 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use snakepit_core::error::ErrorCode;
 use snakepit_core::events::{Event, Events};
-use snakepit_core::{CallId, ErrorCode, LogLine, Pool, PoolName, Tail, WeakPool, WorkerId};
+use snakepit_core::id::{CallId, PoolName, WorkerId};
+use snakepit_core::pool::{Pool, WeakPool};
+use snakepit_core::worker::{LogLine, Tail};
 use snakepit_registry::{RECORDING, Registry};
 use tokio::time::Instant;
 use tonic::Status;

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use snakepit_core::WorkerId;
 use snakepit_core::events::Event;
+use snakepit_core::id::WorkerId;
 
 use crate::{Death, WorkerReport};
 

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use snakepit_core::profiling::{
+use snakepit_core::error::ErrorCode;
+use snakepit_core::id::{CallId, PoolName, WorkerId};
+use snakepit_core::pool::Pool;
+use snakepit_core::worker::ToolInfo;
+use snakepit_core::worker::profiling::{
     Profile, ProfileError, ProfileReport, ProfiledThreads, UnprofiledWorker,
 };
-use snakepit_core::{CallId, ErrorCode, Pool, PoolName, ToolInfo, WorkerId};
 use tonic::Status;
 
 use super::error::refusal;

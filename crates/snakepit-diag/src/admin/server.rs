@@ -1,10 +1,8 @@
 //! The server of the admin service on its socket.
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::panic::catch_unwind;
 use std::time::Duration;
+use std::{fmt, fs, io};
 
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +95,7 @@ fn listen(host: &AdminHost) -> Result<UnixListener, AdminError> {
         .set_nonblocking(true)
         .and_then(|()| serve_on(listener));
     listener.map_err(|error: io::Error| AdminError::Refused {
-        code: snakepit_core::ErrorCode::AdminSocket,
+        code: snakepit_core::error::ErrorCode::AdminSocket,
         message: format!("the admin socket cannot be served: {error}"),
     })
 }

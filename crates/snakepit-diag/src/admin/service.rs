@@ -6,18 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::Stream;
 use futures_util::stream::{StreamExt as _, iter, unfold};
+use snakepit_core::error::{ErrorCode, Stacks};
 use snakepit_core::events::{Emitted, Pattern};
-use snakepit_core::{CallId, ErrorCode, LogLine, Pool, Stacks, Tail, WorkerId};
+use snakepit_core::id::{CallId, WorkerId};
+use snakepit_core::pool::Pool;
+use snakepit_core::worker::{LogLine, Tail};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::PROTOCOL;
 use super::error::refusal;
 use super::host::AdminHost;
 use super::incoming::Peer;
-use super::pb;
 use super::pb::admin_server::Admin;
-use super::profile;
+use super::{PROTOCOL, pb, profile};
 
 /// Longest time that a worker has to report its stacks.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

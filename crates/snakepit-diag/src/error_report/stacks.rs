@@ -1,6 +1,6 @@
 //! The stacks of a worker, shortened for people.
 
-use snakepit_core::Stacks;
+use snakepit_core::error::Stacks;
 
 /// Limits: threads, innermost frames of the first thread, and of each other thread.
 const THREADS: usize = 12;
@@ -33,7 +33,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use snakepit_core::{Error, Phase, StackFrame, Stacks, ThreadStack};
+    use snakepit_core::error::{Error, Phase, StackFrame, Stacks, ThreadStack};
 
     use crate::ErrorReport;
 

@@ -1,6 +1,7 @@
 //! Reports as text and as JSON.
 
-use snakepit_core::{Death, Error, ErrorCode, StartError, ToolError, WorkerId};
+use snakepit_core::error::{Death, Error, ErrorCode, StartError, ToolError};
+use snakepit_core::id::WorkerId;
 
 use super::ErrorReport;
 

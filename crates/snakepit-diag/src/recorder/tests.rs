@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
+use snakepit_core::call::CallOptions;
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Payload, Pool, PoolConfig};
 use snakepit_registry::{Registry, RegistryConfig};
 use tokio::time::Instant;
 
@@ -57,7 +58,7 @@ impl Recorded {
     }
 
     async fn call(&self, tool: &str, options: &CallOptions) {
-        let args = Payload::encode(&"0123456789").expect("a text");
+        let args = snakepit_core::value::Payload::encode(&"0123456789").expect("a text");
         drop(self.pool.execute(tool, args, options).await);
     }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use snakepit_core::{CallObserver, EndedCall, PoolName, SentCall};
+use snakepit_core::call::{CallObserver, EndedCall, SentCall};
+use snakepit_core::id::PoolName;
 use snakepit_registry::SharedWords;
 use tokio::time::Instant;
 

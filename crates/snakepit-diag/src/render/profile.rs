@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use snakepit_core::Printable;
-use snakepit_core::profiling::{ProfileReport, ProfiledStack};
+use snakepit_core::printable::Printable;
+use snakepit_core::worker::profiling::{ProfileReport, ProfiledStack};
 
 use super::{Style, Table};
 use crate::text::{percent, seconds};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 /// A table of `N` columns, each as wide as its widest cell.
 #[derive(Clone, Debug)]

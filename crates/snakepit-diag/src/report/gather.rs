@@ -1,6 +1,8 @@
 //! Conversion of a pool's own figures into a report.
 
-use snakepit_core::{HealthState, HealthStatus, Latency, Pool, PoolState, Status, WorkerStatus};
+use snakepit_core::pool::{
+    HealthState, HealthStatus, Latency, Pool, PoolState, Status, WorkerStatus,
+};
 
 use super::{
     Capacity, Counters, PoolReport, Queue, SessionQueue, Threads, Times, WorkerReport, WorkerState,
@@ -113,7 +115,7 @@ impl From<&Latency> for Times {
 
 impl From<&WorkerStatus> for WorkerReport {
     fn from(worker: &WorkerStatus) -> Self {
-        use snakepit_core::WorkerState as Core;
+        use snakepit_core::pool::WorkerState as Core;
 
         let heartbeat = worker.heartbeat.as_ref();
         let memory = worker.memory.as_ref();

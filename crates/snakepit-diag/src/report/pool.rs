@@ -166,7 +166,7 @@ impl Memory {
     }
 }
 
-/// Counters of a pool since its start, as [`Status`](snakepit_core::Status) describes them.
+/// Counters of a pool since its start, as [`Status`](snakepit_core::pool::Status) describes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::{Limit, Rate, Scaling, Step, Stop};
 use crate::text::{amount, micros, seconds};

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use snakepit_core::profiling::{ProfileReport, ProfiledFrame, ProfiledStack};
+use snakepit_core::worker::profiling::{ProfileReport, ProfiledFrame, ProfiledStack};
 
 use crate::text::{percent, seconds};
 

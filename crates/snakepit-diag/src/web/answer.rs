@@ -11,7 +11,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 use tokio::sync::watch;
 
 use super::feed::{State, events};

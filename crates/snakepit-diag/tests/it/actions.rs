@@ -1,7 +1,8 @@
 //! Requests of a client that change the host.
 
 use futures_util::TryStreamExt as _;
-use snakepit_core::{ErrorCode, PoolState};
+use snakepit_core::error::ErrorCode;
+use snakepit_core::pool::PoolState;
 
 use crate::support::Host;
 

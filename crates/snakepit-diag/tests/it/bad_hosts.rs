@@ -11,7 +11,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use snakepit_core::ErrorCode;
+use snakepit_core::error::ErrorCode;
 use snakepit_diag::{AdminError, Client, Hosts};
 
 use crate::support::Host;

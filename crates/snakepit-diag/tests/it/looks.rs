@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use snakepit_core::{LogLine, StackFrame, Stacks, ThreadStack, WorkerId};
+use snakepit_core::error::{StackFrame, Stacks, ThreadStack};
+use snakepit_core::id::WorkerId;
+use snakepit_core::worker::LogLine;
 use snakepit_diag::{Severity, WorkerState};
 use tracing::Level;
 

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use snakepit_core::ErrorCode;
+use snakepit_core::error::ErrorCode;
 use snakepit_diag::{Client, Hosts};
 
 use crate::support::Host;

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
-use snakepit_core::{ErrorCode, Pool, PoolConfig};
+use snakepit_core::error::ErrorCode;
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_diag::{Found, Hosts};
 
 use crate::support::Host;

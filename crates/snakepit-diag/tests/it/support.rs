@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
 use snakepit_core::events::Events;
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{
-    CallOptions, Error, HostState, HostStateConfig, LogLine, Payload, Pool, PoolConfig, Tail,
-};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{LogLine, Tail};
 use snakepit_diag::{AdminHost, AdminServer, Client, Hosts, RunningHost};
 use snakepit_registry::{Registry, RegistryConfig};
 

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use snakepit_core::{Payload, Session, SessionHold, ToolError, ToolStream};
+use snakepit_core::error::ToolError;
+use snakepit_core::host_tools::ToolStream;
+use snakepit_core::state::{Session, SessionHold};
+use snakepit_core::value::Payload;
 
 /// Largest number of streams that one call may have open at the same time.
 pub(super) const MAX_STREAMS: usize = 64;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use snakepit_core::{ToolError, Value};
+use snakepit_core::error::ToolError;
+use snakepit_core::value::Value;
 
 use super::{HostBridge, answer, argument};
 use crate::link::HostRequest;

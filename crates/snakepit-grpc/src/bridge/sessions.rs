@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snakepit_core::{Metadata, MetadataUpdate, ToolError};
+use snakepit_core::error::ToolError;
+use snakepit_core::state::MetadataUpdate;
+use snakepit_core::value::Metadata;
 
 use super::{HostBridge, answer, argument};
 use crate::link::HostRequest;

@@ -5,7 +5,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snakepit_core::{ErrorCode, Metadata, Payload, ToolCall, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::host_tools::ToolCall;
+use snakepit_core::value::{Metadata, Payload};
 
 use super::calls::MAX_STREAMS;
 use super::{HostBridge, answer, argument, refusal};
@@ -189,7 +191,7 @@ fn batch(items: &[Payload], done: bool) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::Value;
+    use snakepit_core::value::Value;
 
     use super::*;
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snakepit_core::{
-    ChangeBatch, Constraints, ErrorCode, Metadata, NewVariable, Origin, Payload, SetVariable,
-    StateError, ToolError, Value, Variable, VariableType, WatchFilter,
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::state::{
+    ChangeBatch, Constraints, NewVariable, Origin, SetVariable, StateError, Variable, VariableType,
+    WatchFilter,
 };
+use snakepit_core::value::{Metadata, Payload, Value};
 
 use super::{HostBridge, answer, argument, refusal};
 use crate::budget::{Budget, check_repeats};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use snakepit_core::{ErrorCode, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
 
 use super::short_name;
 use crate::pb;

@@ -1,7 +1,9 @@
 //! One plain call: sent at once, and answered later.
 
 use bytes::Bytes;
-use snakepit_core::{CallError, Payload, Request};
+use snakepit_core::call::Request;
+use snakepit_core::value::Payload;
+use snakepit_core::worker::CallError;
 use tokio::sync::oneshot;
 
 use super::client::LinkClient;

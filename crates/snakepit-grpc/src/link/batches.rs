@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use snakepit_core::{CallError, ErrorCode, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::worker::CallError;
 
 /// The batches of a connection, by call. The value is `true` if the batch is cancelled.
 #[derive(Debug, Default)]

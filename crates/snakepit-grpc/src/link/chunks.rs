@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use prost::Message as _;
-use snakepit_core::{CallError, Payload};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::CallError;
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::Outbox;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{
-    CallError, CallId, ChunkStream, Direction, ItemResult, Payload, Request, ToolError, WorkerId,
-};
+use snakepit_core::call::Request;
+use snakepit_core::error::{Direction, ToolError};
+use snakepit_core::id::{CallId, WorkerId};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{CallError, ChunkStream, ItemResult};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -16,14 +18,12 @@ use tokio::time::Instant;
 
 use super::batches::{Batches, cancelled};
 use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
-use super::ending;
-use super::head;
 use super::many::push_item;
 use super::outbox::Outbox;
 use super::pending::{Pending, Streaming, Waiter, died};
-use super::reader;
 use super::request::HostRequests;
 use super::serving::Serving;
+use super::{ending, head, reader};
 use crate::frame::{Header, Kind};
 use crate::pb;
 use crate::preamble::PROTOCOL_VERSION;

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::profiling::{Profile, Profiling};
-use snakepit_core::{CallId, Pulse, Slot, Stacks, Stopped, TelemetryControl};
+use snakepit_core::error::Stacks;
+use snakepit_core::id::{CallId, Slot};
+use snakepit_core::worker::profiling::{Profile, Profiling};
+use snakepit_core::worker::{Pulse, Stopped, TelemetryControl};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -21,9 +23,8 @@ use super::pings::Pings;
 use super::profiles::{LinkProfile, Profiles};
 use super::recalls::Recalls;
 use super::stops::Stops;
-use crate::convert;
 use crate::frame::{Header, Kind, MAX_TELEMETRY};
-use crate::pb;
+use crate::{convert, pb};
 
 /// Number of pings that a worker may leave unread, beyond those in the socket's buffer.
 const UNREAD: usize = 16;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{StackFrame, Stacks, ThreadStack};
+use snakepit_core::error::{StackFrame, Stacks, ThreadStack};
 use tokio::sync::oneshot;
 
 use crate::pb;

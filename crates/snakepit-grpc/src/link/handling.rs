@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use snakepit_core::{ErrorCode, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! The head of a call, encoded without building the message.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use snakepit_core::Request;
+use snakepit_core::call::Request;
 
 use crate::call_head::{
     CALL_ID, CORRELATION_ID, ENCODING, SESSION_ID, TIMEOUT_US, TOOL_NAME, TRACE, TRACE_STATE,
@@ -63,7 +63,8 @@ mod tests {
     use std::time::Duration;
 
     use prost::Message as _;
-    use snakepit_core::{Payload, TraceContext};
+    use snakepit_core::events::TraceContext;
+    use snakepit_core::value::Payload;
     use tokio::time::Instant;
 
     use super::*;
@@ -96,7 +97,7 @@ mod tests {
 
         let span = TraceContext::start(true);
         request.correlation = Some("ä".repeat(600).into());
-        request.trace_state = snakepit_core::TraceState::parse("a=b");
+        request.trace_state = snakepit_core::events::TraceState::parse("a=b");
         request.trace = Some(span);
         bytes.clear();
         encode_call(&request, &mut bytes);

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallError, ItemResult, Payload};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{CallError, ItemResult};
 
-use crate::convert;
 use crate::frame::MAX_HEAD;
-use crate::pb;
+use crate::{convert, pb};
 
 /// Appends one item of a `MANY` body.
 pub(super) fn push_item(item: &[u8], out: &mut Vec<u8>) {

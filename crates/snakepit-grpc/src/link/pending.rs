@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use snakepit_core::{CallError, ItemResult, WorkerExit};
+use snakepit_core::worker::{CallError, ItemResult, WorkerExit};
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::CallMap;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use snakepit_core::Pulse;
+use snakepit_core::worker::Pulse;
 use tokio::sync::watch;
 
 use crate::pb;

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
-use snakepit_core::profiling::{
+use snakepit_core::worker::profiling::{
     Marks, ProfileReport, ProfiledFrame, ProfiledStack, ProfiledThread, UnprofiledWorker,
 };
 

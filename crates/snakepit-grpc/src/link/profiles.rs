@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::profiling::{Profile, ProfileReport, ProfiledThreads, Profiling};
+use snakepit_core::worker::profiling::{Profile, ProfileReport, ProfiledThreads, Profiling};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallError, Direction, ErrorCode};
+use snakepit_core::error::{Direction, ErrorCode};
+use snakepit_core::worker::CallError;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
@@ -17,9 +18,8 @@ use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Open, Pending, Waiter};
 use super::serving::Serving;
 use super::spans::Ended;
-use crate::convert;
 use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind};
-use crate::pb;
+use crate::{convert, pb};
 
 /// Reads until the connection ends, then fails all waiting calls.
 pub(super) async fn run(

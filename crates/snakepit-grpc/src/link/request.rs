@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use snakepit_core::{CallId, Request, ToolError, WorkerId};
+use snakepit_core::call::Request;
+use snakepit_core::error::ToolError;
+use snakepit_core::id::{CallId, WorkerId};
 use tokio::time::Instant;
 
 use crate::pb;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use snakepit_core::ErrorCode;
+use snakepit_core::error::ErrorCode;
 use tokio::time::timeout;
 
 use super::handling::{Answer, refusal};

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallId, ErrorCode, Request, ToolError, WorkerId};
+use snakepit_core::call::Request;
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::id::{CallId, WorkerId};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,9 +22,8 @@ use super::parser::ProtocolError;
 use super::request::{HostOp, HostRequest, HostRequests};
 use super::room::Room;
 use super::spans::asked_in;
-use crate::convert;
 use crate::frame::{FLAG_ERROR, Header, Kind};
-use crate::pb;
+use crate::{convert, pb};
 
 /// Largest number of requests of one call that may wait for their answers.
 const MAX_OPEN: usize = 64;

@@ -1,7 +1,7 @@
 //! The worker of a connection, its pool, and the hub that receives the records of both.
 
 use snakepit_core::events::Events;
-use snakepit_core::{CallId, PoolName, WorkerId};
+use snakepit_core::id::{CallId, PoolName, WorkerId};
 
 use super::client::LinkClient;
 

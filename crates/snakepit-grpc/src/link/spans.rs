@@ -8,8 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::record::{Attribute, Attributes, Recorder, Span, SpanKind, Unmade};
-use snakepit_core::{ErrorCode, Request, StopStep, TraceContext, TraceState};
+use snakepit_core::call::Request;
+use snakepit_core::error::ErrorCode;
+use snakepit_core::events::record::{Attribute, Attributes, Recorder, Span, SpanKind, Unmade};
+use snakepit_core::events::{TraceContext, TraceState};
+use snakepit_core::worker::StopStep;
 
 use super::calls::CallMap;
 use super::source::Source;

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use snakepit_core::{CallId, StopStep, Stopped};
+use snakepit_core::id::CallId;
+use snakepit_core::worker::{StopStep, Stopped};
 use tokio::sync::Notify;
 
 use crate::pb;

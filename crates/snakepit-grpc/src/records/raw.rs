@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use snakepit_core::TraceContext;
-use snakepit_core::events::Number;
-use snakepit_core::record::{Attribute, Attributes as Core};
+use snakepit_core::events::record::{Attribute, Attributes as Core};
+use snakepit_core::events::{Number, TraceContext};
 
 use super::{MAX_MOMENTS, clip, context, is_name};
 

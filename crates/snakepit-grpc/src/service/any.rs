@@ -3,7 +3,7 @@
 
 use prost::Message;
 use prost_types::Any;
-use snakepit_core::{DType, Tensor, Value};
+use snakepit_core::value::{DType, Tensor, Value};
 
 use super::json;
 use super::status::Fault;

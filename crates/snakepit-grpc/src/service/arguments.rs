@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use prost_types::Any;
 use serde::Serialize;
-use snakepit_core::{ErrorCode, Metadata, Payload, PayloadError, ToolError, Value};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::value::{Metadata, Payload, PayloadError, Value};
 
 use super::status::{Fault, invalid, short_name};
 use super::{any, json};
@@ -116,7 +117,7 @@ pub(super) fn named(
 #[serde(untagged)]
 enum Argument {
     Encoded(Payload),
-    Bytes(snakepit_core::Bytes),
+    Bytes(snakepit_core::value::Bytes),
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]

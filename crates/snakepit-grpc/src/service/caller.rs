@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use snakepit_core::{ToolCall, TraceContext, TraceState};
+use snakepit_core::events::{TraceContext, TraceState};
+use snakepit_core::host_tools::ToolCall;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response};

@@ -6,7 +6,8 @@ use std::panic::AssertUnwindSafe;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use snakepit_core::{ErrorCode, Payload, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::value::Payload;
 use tokio::time::Instant;
 use tonic::Status;
 

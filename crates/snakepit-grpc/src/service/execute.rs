@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use snakepit_core::{CallId, ErrorCode, Metadata, Payload, SessionId, ToolCall, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::host_tools::ToolCall;
+use snakepit_core::id::{CallId, SessionId};
+use snakepit_core::value::{Metadata, Payload};
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::codegen::BoxStream;

@@ -2,7 +2,7 @@
 //! API.
 
 use prost_types::Any;
-use snakepit_core::Value;
+use snakepit_core::value::Value;
 
 use super::any;
 

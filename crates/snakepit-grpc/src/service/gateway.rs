@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
-use snakepit_core::{
-    Error, Metadata, Payload, Session, SessionId, ToolError, ToolInfo, TraceContext, TraceState,
-};
+use snakepit_core::error::{Error, ToolError};
+use snakepit_core::events::{TraceContext, TraceState};
+use snakepit_core::id::SessionId;
+use snakepit_core::state::Session;
+use snakepit_core::value::{Metadata, Payload};
+use snakepit_core::worker::ToolInfo;
 
 /// Results of one streaming tool. The stream ends after the last result or after the first error.
 /// Dropping it cancels the call.
@@ -21,7 +24,7 @@ pub trait Gateway: Send + Sync + 'static {
     ///
     /// # Errors
     /// The error of the call. A tool that does not exist is
-    /// [`ErrorCode::UnknownTool`](snakepit_core::ErrorCode::UnknownTool).
+    /// [`ErrorCode::UnknownTool`](snakepit_core::error::ErrorCode::UnknownTool).
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call.

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use snakepit_core::{ErrorCode, Payload, SessionId, ToolCall, ToolError};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::host_tools::ToolCall;
+use snakepit_core::id::SessionId;
+use snakepit_core::value::Payload;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::codegen::BoxStream;

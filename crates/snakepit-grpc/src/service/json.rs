@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use snakepit_core::{ErrorCode, ToolError, Value};
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::value::Value;
 
 use super::status::Fault;
 

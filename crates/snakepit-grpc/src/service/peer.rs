@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use snakepit_core::Origin;
+use snakepit_core::state::Origin;
 use tonic::Request;
 
 /// One connection, by the name that changes made through it carry.

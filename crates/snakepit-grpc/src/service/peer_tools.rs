@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use snakepit_core::{MetadataError, RegisterError, Session, SessionId};
+use snakepit_core::host_tools::RegisterError;
+use snakepit_core::id::SessionId;
+use snakepit_core::state::Session;
+use snakepit_core::value::MetadataError;
 
 use super::PeerTool;
 use super::status::short_name;
@@ -189,7 +192,7 @@ fn check_metadata(tool: &PeerTool) -> Result<(), RegisterError> {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::{SessionConfig, SessionOptions, Sessions};
+    use snakepit_core::state::{SessionConfig, SessionOptions, Sessions};
 
     use super::*;
 

@@ -4,15 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use snakepit_core::HostState;
+use snakepit_core::host_tools::HostState;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::caller::Caller;
 use super::gateway::Gateway;
 use super::peer_tools::PeerTools;
-use super::{Scope, ServeOptions};
-use super::{peer, sessions};
+use super::{Scope, ServeOptions, peer, sessions};
 use crate::pb;
 use crate::pb::bridge_service_server::BridgeService;
 

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use snakepit_core::{Session, SessionId, SessionOptions};
+use snakepit_core::id::SessionId;
+use snakepit_core::state::{Session, SessionOptions};
 use tonic::Status;
 
 use super::server::Inner;

@@ -2,7 +2,8 @@
 //! `grpc-status-details-bin`.
 
 use prost::Message as _;
-use snakepit_core::{Error, ErrorCode, StateError, ToolError};
+use snakepit_core::error::{Error, ErrorCode, ToolError};
+use snakepit_core::state::StateError;
 use tonic::{Code, Status};
 
 use crate::convert::tool_error_message;

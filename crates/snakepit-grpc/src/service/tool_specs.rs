@@ -1,7 +1,9 @@
 //! Conversion of tool descriptions to and from messages.
 
 use serde_json::{Map, Value as Json};
-use snakepit_core::{HostToolInfo, ToolInfo, Value};
+use snakepit_core::host_tools::HostToolInfo;
+use snakepit_core::value::Value;
+use snakepit_core::worker::ToolInfo;
 
 use super::{PeerTool, any};
 use crate::pb;

@@ -1,6 +1,6 @@
 //! The wire form of the values of variables and programs.
 
-use snakepit_core::{DType, Payload, Tensor, Value};
+use snakepit_core::value::{DType, Payload, Tensor, Value};
 
 use super::json;
 use super::status::{Fault, invalid, short_name};
@@ -124,7 +124,7 @@ pub(super) fn size(value: &Value) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::FrozenSet;
+    use snakepit_core::value::FrozenSet;
 
     use super::*;
 

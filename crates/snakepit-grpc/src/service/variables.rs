@@ -1,7 +1,8 @@
 //! Variables of sessions, for clients.
 
 use prost::Message as _;
-use snakepit_core::{Constraints, NewVariable, Origin, SetVariable, Value, Variable, VariableType};
+use snakepit_core::state::{Constraints, NewVariable, Origin, SetVariable, Variable, VariableType};
+use snakepit_core::value::Value;
 use tonic::Status;
 
 use super::server::Inner;

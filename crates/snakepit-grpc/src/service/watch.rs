@@ -1,7 +1,7 @@
 //! Changes of variables, for clients.
 
 use futures_util::StreamExt as _;
-use snakepit_core::{Change, ChangeKind, WatchFilter, WatchFrom, WatchItem};
+use snakepit_core::state::{Change, ChangeKind, WatchFilter, WatchFrom, WatchItem};
 use tonic::Status;
 use tonic::codegen::BoxStream;
 

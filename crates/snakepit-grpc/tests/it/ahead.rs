@@ -1,7 +1,8 @@
 //! Calls that wait in a connection behind another one.
 
 use prost::Message as _;
-use snakepit_core::{CallError, CallId, Slot};
+use snakepit_core::id::{CallId, Slot};
+use snakepit_core::worker::CallError;
 use snakepit_grpc::frame::Kind;
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use snakepit_grpc::pb;
@@ -10,7 +11,7 @@ use tokio::net::UnixStream;
 use crate::peer::{Peer, frame, pair, request};
 
 /// Returns `true` if a call may have been begun when its connection ended.
-fn ambiguous(result: &Result<snakepit_core::Payload, CallError>) -> bool {
+fn ambiguous(result: &Result<snakepit_core::value::Payload, CallError>) -> bool {
     let Err(CallError::Died { ambiguous, .. }) = result else {
         panic!("{result:?}")
     };

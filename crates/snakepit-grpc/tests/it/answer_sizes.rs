@@ -5,10 +5,12 @@ use std::time::Duration;
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use snakepit_core::{
-    ErrorCode, HostState, HostStateConfig, HostTool, NewVariable, Payload, Request, Session,
-    SessionOptions, ToolError, Value, VariableType, WorkerId,
-};
+use snakepit_core::call::Request;
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool};
+use snakepit_core::id::WorkerId;
+use snakepit_core::state::{NewVariable, Session, SessionOptions, VariableType};
+use snakepit_core::value::{Payload, Value};
 use snakepit_grpc::bridge::HostBridge;
 use snakepit_grpc::link::{HostOp, HostRequest, HostRequests as _};
 use tokio::time::advance;

@@ -4,10 +4,11 @@ use futures_util::stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use snakepit_core::{
-    ErrorCode, HostState, HostStateConfig, HostTool, Payload, Request, ToolError, ToolFailure,
-    Value, WorkerId,
-};
+use snakepit_core::call::Request;
+use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolFailure};
+use snakepit_core::id::WorkerId;
+use snakepit_core::value::{Payload, Value};
 use snakepit_grpc::bridge::HostBridge;
 use snakepit_grpc::link::{HostOp, HostRequest, HostRequests as _};
 

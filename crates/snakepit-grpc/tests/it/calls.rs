@@ -1,7 +1,8 @@
 //! Calls, sizes, broken peers and lost connections.
 
 use prost::Message as _;
-use snakepit_core::{CallError, Direction, ErrorCode};
+use snakepit_core::error::{Direction, ErrorCode};
+use snakepit_core::worker::CallError;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::link::{DescribeError, LinkClient};
 use snakepit_grpc::pb;

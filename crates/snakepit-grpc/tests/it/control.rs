@@ -14,7 +14,7 @@ async fn control_cancels_and_tolerates_signs_of_life() {
     let (host, worker) = UnixStream::pair().unwrap();
     let (control, mut peer) = (ControlClient::new(host), Peer(worker));
     peer.send(&frame(Kind::Pong, 0, 0, b"", b"")).await;
-    let call = snakepit_core::CallId(77);
+    let call = snakepit_core::id::CallId(77);
     control.cancel(call, std::time::Duration::from_millis(5));
     let (header, head, _) = peer.receive().await.unwrap();
     assert_eq!((header.kind, header.call), (Kind::Cancel, 77));
@@ -27,7 +27,7 @@ async fn control_cancels_and_tolerates_signs_of_life() {
     peer.send(&frame(Kind::Stopped, 77, 0, &report.encode_to_vec(), b""))
         .await;
     let stopped = control.stopped(call).await;
-    assert_eq!(stopped.step, snakepit_core::StopStep::Interrupt);
+    assert_eq!(stopped.step, snakepit_core::worker::StopStep::Interrupt);
     assert_eq!(stopped.after.as_micros(), 9);
     peer.reply(1, b"").await;
     assert!(

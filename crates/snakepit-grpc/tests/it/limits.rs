@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit_core::CallError;
+use snakepit_core::worker::CallError;
 use snakepit_grpc::frame::Kind;
 use snakepit_grpc::link::LinkClient;
 use tokio::net::UnixStream;

@@ -1,7 +1,8 @@
 //! Many calls in one frame.
 
 use prost::Message as _;
-use snakepit_core::{CallError, Payload};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::CallError;
 use snakepit_grpc::frame::{FLAG_LAST, Kind};
 use snakepit_grpc::link::decode_items;
 use snakepit_grpc::pb;

@@ -1,6 +1,7 @@
 //! The worker's end of a link.
 
-use snakepit_core::{Payload, Request};
+use snakepit_core::call::Request;
+use snakepit_core::value::Payload;
 use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
 use snakepit_grpc::link::LinkClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use snakepit_core::{CallError, Payload};
+use snakepit_core::value::Payload;
+use snakepit_core::worker::CallError;
 use snakepit_grpc::frame::{FLAG_LAST, FLAG_PART, Header, Kind};
 use snakepit_grpc::link::HostOp;
 use snakepit_grpc::pb;

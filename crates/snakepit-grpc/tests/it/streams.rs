@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use snakepit_core::CallError;
+use snakepit_core::worker::CallError;
 use snakepit_grpc::frame::Kind;
 use snakepit_grpc::link::LinkClient;
 use tokio::io::AsyncWriteExt as _;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit_core::CallError;
+use snakepit_core::worker::CallError;
 use tokio::time::{sleep, timeout};
 
 use crate::hosting::{Event, ask, during, pair_with};

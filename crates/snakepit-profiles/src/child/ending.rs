@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
-use snakepit_core::{Death, ExitStatus, WorkerExit};
+use snakepit_core::error::{Death, ExitStatus};
+use snakepit_core::worker::WorkerExit;
 use snakepit_registry::{Exit, Registration};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;

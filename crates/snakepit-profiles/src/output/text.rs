@@ -1,6 +1,6 @@
 //! A line of output, and how it is shown.
 
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 use snakepit_redact::redact_start;
 
 use super::lines::MAX_LINE;

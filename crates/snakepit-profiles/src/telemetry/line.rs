@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use snakepit_core::Printable;
-use snakepit_core::record::Log;
+use snakepit_core::events::record::Log;
+use snakepit_core::printable::Printable;
 use snakepit_redact::{KeyLines, redact};
 use tracing::Level;
 

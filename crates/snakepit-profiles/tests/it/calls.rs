@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use snakepit_core::{CallError, Payload, Request, Slot, Worker};
+use snakepit_core::call::Request;
+use snakepit_core::id::Slot;
+use snakepit_core::value::Payload;
+use snakepit_core::worker::{CallError, Worker};
 
 use crate::stub::{gone, run};
 

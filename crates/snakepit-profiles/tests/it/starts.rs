@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use snakepit_core::{ErrorCode, WorkerProfile as _};
+use snakepit_core::error::ErrorCode;
+use snakepit_core::worker::WorkerProfile as _;
 use snakepit_profiles::{ProcessProfile, PythonConfig};
 
 use crate::stub::{gone, profile, run, start};

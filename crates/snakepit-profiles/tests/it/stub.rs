@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::error::StartError;
 use snakepit_core::events::Events;
-use snakepit_core::{StartContext, StartError, TelemetryControl, Worker, WorkerProfile as _};
+use snakepit_core::worker::{StartContext, TelemetryControl, Worker, WorkerProfile as _};
 use snakepit_profiles::{ProcessProfile, PythonConfig};
 
 /// The common part of every script: the link, as specified in `proto/README.md`.

@@ -5,8 +5,8 @@ mod totals;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use snakepit_core::PoolName;
 use snakepit_core::events::Event;
+use snakepit_core::id::PoolName;
 
 use super::desc::{Families, Id, Labels, Value};
 use super::histogram::{Example, Histogram, SECONDS};
@@ -171,7 +171,7 @@ fn of(pool: &PoolName, outcome: &'static str, code: Option<&'static str>) -> Lab
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::TraceContext;
+    use snakepit_core::events::TraceContext;
 
     use super::*;
 

@@ -131,7 +131,7 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::PoolName;
+    use snakepit_core::id::PoolName;
 
     use super::*;
     use crate::Value;
@@ -163,7 +163,7 @@ mod tests {
         for worker in ["a-1", "b-1", "a-2"] {
             counters.count(&Event::TelemetryDropped {
                 pool: PoolName::new(&worker[..1]),
-                worker: snakepit_core::WorkerId::new(worker),
+                worker: snakepit_core::id::WorkerId::new(worker),
                 records: u64::MAX,
                 reason: "worker_queue_full",
             });

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use snakepit_core::Printable;
-use snakepit_core::record::{Attribute, Instrument, Measurement};
+use snakepit_core::events::record::{Attribute, Instrument, Measurement};
+use snakepit_core::printable::Printable;
 
 use super::desc::{Desc, Family, Kind, Labels, Point, Value};
 use super::histogram::{ANY, Example, Histogram, SECONDS};
@@ -232,7 +232,7 @@ fn overflow() -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_core::record::Origin;
+    use snakepit_core::events::record::Origin;
 
     use super::*;
 
@@ -248,7 +248,7 @@ mod tests {
             trace: None,
             origin: Origin {
                 pool: "main".into(),
-                worker: snakepit_core::WorkerId::new("main-1"),
+                worker: snakepit_core::id::WorkerId::new("main-1"),
                 call: None,
             },
         }

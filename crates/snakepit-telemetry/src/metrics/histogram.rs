@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use snakepit_core::TraceContext;
+use snakepit_core::events::TraceContext;
 
 /// A distribution of values.
 #[derive(Clone, Debug, PartialEq)]

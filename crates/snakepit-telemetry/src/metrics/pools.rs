@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use snakepit_core::{CircuitState, HostState, Pool, PoolState, Status, WorkerState, WorkerStatus};
+use snakepit_core::host_tools::HostState;
+use snakepit_core::policy::CircuitState;
+use snakepit_core::pool::{Pool, PoolState, Status, WorkerState, WorkerStatus};
 
 use super::desc::{Families, Id, Labels};
 use super::label;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 use tokio::time::Instant;
 
 use crate::{Metrics, OtlpConfig};

@@ -10,7 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{
     LogBatch, LogExporter, LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
-use snakepit_core::record::{Attribute, Log};
+use snakepit_core::events::record::{Attribute, Log};
 use tokio::runtime::Handle;
 
 use super::delivery::Delivery;

@@ -1,7 +1,7 @@
 //! The span that is current where a call is made.
 
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use snakepit_core::{TraceContext, TraceState};
+use snakepit_core::events::{TraceContext, TraceState};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// Returns the current span: OpenTelemetry's own, or `tracing`'s if its layer does not activate it.

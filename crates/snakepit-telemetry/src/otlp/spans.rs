@@ -10,8 +10,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     Span as SdkSpan, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor,
 };
-use snakepit_core::record::{self, Attribute, Attributes, Span, Text, Unmade};
-use snakepit_core::{TraceContext, TraceState};
+use snakepit_core::events::record::{Attribute, Attributes, Span, Text, Unmade};
+use snakepit_core::events::{TraceContext, TraceState, record};
 use tokio::runtime::Handle;
 
 use super::delivery::Delivery;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use crate::metrics::{Desc, Exemplar, Family, Histogram, Kind, Labels, Value};
 

@@ -7,7 +7,8 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use snakepit_core::{PoolState, Printable};
+use snakepit_core::pool::PoolState;
+use snakepit_core::printable::Printable;
 
 use super::page::{self, Format};
 use crate::Metrics;

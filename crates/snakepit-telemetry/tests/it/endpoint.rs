@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::error::Error;
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, HostState, HostStateConfig, Payload, Pool, PoolConfig};
+use snakepit_core::value::Payload;
 use snakepit_telemetry::Telemetry;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -238,7 +242,7 @@ impl Seen {
             Ok(()) => self.ok += 1,
             Err(Error::Saturated { .. }) => self.rejected += 1,
             Err(Error::Timeout {
-                phase: snakepit_core::Phase::Queue,
+                phase: snakepit_core::error::Phase::Queue,
                 ..
             }) => self.queue_timeout += 1,
             Err(Error::Timeout { .. }) => self.call_timeout += 1,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use snakepit_core::events::Events;
-use snakepit_core::{HostState, HostStateConfig};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
 use snakepit_telemetry::{FlushReport, Telemetry};
 use tokio::time::timeout;
 use tonic::Code;

@@ -1,9 +1,10 @@
 //! The records that a collector receives.
 
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use snakepit_core::events::record::{Attribute, SpanEvent};
 use snakepit_core::events::{Event, Shown};
-use snakepit_core::record::{Attribute, SpanEvent};
-use snakepit_core::{CallId, HostState, HostStateConfig};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::id::CallId;
 use snakepit_telemetry::{Sampling, Telemetry};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -185,12 +186,12 @@ async fn the_sampler_and_the_named_parent_decide() {
     off.attach(&state);
     let recorder = state.events().recorder().unwrap();
     assert_eq!(recorder.begin(None), None);
-    let parent = snakepit_core::TraceContext::start(true);
+    let parent = snakepit_core::events::TraceContext::start(true);
     let begun = recorder.begin(Some(parent)).unwrap();
     assert!(begun.context.is_sampled());
     assert_eq!(begun.context.trace_id(), parent.trace_id());
     assert_eq!(begun.parent, Some(parent.span_id()));
-    let unsampled = snakepit_core::TraceContext::start(false);
+    let unsampled = snakepit_core::events::TraceContext::start(false);
     assert!(
         !recorder
             .begin(Some(unsampled))

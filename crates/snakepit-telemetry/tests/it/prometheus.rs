@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use snakepit_core::events::{Event, Shown};
-use snakepit_core::{CallId, HostState, HostStateConfig, TraceContext};
+use snakepit_core::events::{Event, Shown, TraceContext};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::id::CallId;
 use snakepit_telemetry::Telemetry;
 
 use crate::support::{ask, measurement, skipped};
@@ -145,7 +146,7 @@ async fn a_real_server_reads_the_metrics_with_their_exemplars_and_the_dashboard(
     for call in 0..42 {
         state.events().publish(Event::CallCompleted {
             pool: "main".into(),
-            worker: Some(snakepit_core::WorkerId::new("main-1")),
+            worker: Some(snakepit_core::id::WorkerId::new("main-1")),
             call: CallId(call),
             tool: "mean \"quoted\"\n".into(),
             outcome: "ok",

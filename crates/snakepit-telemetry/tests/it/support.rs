@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, Once};
 use std::time::{Duration, SystemTime};
 
-use snakepit_core::events::Events;
-use snakepit_core::record::{
+use snakepit_core::events::record::{
     Attribute, Attributes, Instrument, Log, Measurement, Origin, Span, SpanKind,
 };
-use snakepit_core::{CallId, TraceContext, WorkerId, record};
+use snakepit_core::events::{Events, TraceContext, record};
+use snakepit_core::id::{CallId, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use snakepit_core::{HostState, HostStateConfig};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
 use snakepit_telemetry::{FlushReport, Telemetry};
 use tonic::transport::{Identity, ServerTlsConfig};
 use tracing::Level;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use snakepit::core::profiling::{Profile, ProfileError, ProfileReport};
+use snakepit::core::worker::profiling::{Profile, ProfileError, ProfileReport};
 use snakepit::{CallOptions, PoolHandle, Snakepit, WorkerId, args};
 use tokio::time::timeout;
 
@@ -209,7 +209,7 @@ async fn the_profile_of_a_call_ends_with_the_call() {
         while !at_work(pool.stacks(&worker(&pool), LONG).await) {}
         let call = running("in_lambda").unwrap();
         let of_call = Profile {
-            call: Some(snakepit::core::CallId(call.attempt)),
+            call: Some(snakepit::core::id::CallId(call.attempt)),
             ..profile()
         };
         let handle = pool.profile(&worker(&pool), &of_call).await.unwrap();

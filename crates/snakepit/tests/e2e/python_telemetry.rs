@@ -9,9 +9,9 @@ use std::process::Command;
 
 use futures_util::StreamExt as _;
 use snakepit::{CallOptions, PoolBuilder, PythonProfile, Snakepit, args};
-use snakepit_core::events::Number;
-use snakepit_core::record::{Attribute, Attributes, Instrument, Log, Measurement, Span};
-use snakepit_core::{TelemetryControl, TraceContext, TraceState};
+use snakepit_core::events::record::{Attribute, Attributes, Instrument, Log, Measurement, Span};
+use snakepit_core::events::{Number, TraceContext, TraceState};
+use snakepit_core::worker::TelemetryControl;
 
 use crate::support::{pool_of, root};
 use crate::telemetry::recorded::{Got, Recorded, custom, recorded};

@@ -10,8 +10,8 @@ use futures_util::StreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use snakepit::{CallOptions, PoolBuilder, PythonProfile, Snakepit, args};
-use snakepit_core::TraceContext;
-use snakepit_core::record::{Attribute, Span, SpanKind};
+use snakepit_core::events::TraceContext;
+use snakepit_core::events::record::{Attribute, Span, SpanKind};
 
 use self::recorded::recorded;
 use crate::support::{file, pool_of};
@@ -128,7 +128,7 @@ async fn a_traced_call_has_a_span_in_the_worker_whatever_its_kind() {
         for tool in ["where", "where_async"] {
             let (options, caller) = traced(true);
             let began = SystemTime::now();
-            let args = snakepit_core::Payload::encode(&()).unwrap();
+            let args = snakepit_core::value::Payload::encode(&()).unwrap();
             let items = vec![args; 3];
             let pool = snakepit.default_pool();
             let mut results = pool.raw().execute_many(tool, items, &options);

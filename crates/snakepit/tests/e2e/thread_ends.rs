@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snakepit::core::WorkerState;
+use snakepit::core::pool::WorkerState;
 use snakepit::{Error, RecycleReason, args};
 use tokio::task::JoinSet;
 use tokio::time::timeout;

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::call::CallOptions;
+use snakepit_core::pool::{Pool, PoolConfig};
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{CallOptions, Payload, Pool, PoolConfig};
+use snakepit_core::value::Payload;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 

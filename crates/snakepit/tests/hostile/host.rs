@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use snakepit::{CallOptions, PoolBuilder, Snakepit, Telemetry, args};
-use snakepit_core::TraceContext;
+use snakepit_core::events::TraceContext;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

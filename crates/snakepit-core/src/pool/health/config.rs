@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ConfigError;
-use crate::config::{duration, interval, range};
+use crate::config::{ConfigError, duration, interval, range};
 
 /// The schedule of the workers' own health checks, and the consequence of failures. Has no effect
 /// on workers without checks.

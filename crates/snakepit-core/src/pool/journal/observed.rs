@@ -3,9 +3,9 @@
 use tokio::time::Instant;
 
 use super::{End, Progress};
+use crate::call::{CallObserver, EndedCall, Request, SentCall};
 use crate::pool::lease::Lease;
 use crate::pool::shared::Shared;
-use crate::{CallObserver, EndedCall, Request, SentCall};
 
 impl Progress {
     /// Reports that the call is sent to the worker of this lease, with `bytes` bytes of arguments.

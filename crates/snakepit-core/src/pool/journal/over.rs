@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{End, Progress, micros};
+use crate::events::open_span::{CallEnding, Ending};
 use crate::events::{Shown, emit};
-use crate::open_span::{CallEnding, Ending};
 use crate::pool::shared::Shared;
 
 impl Progress {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::track::{HeartbeatState, News};
 use crate::events::emit;
+use crate::id::WorkerId;
 use crate::policy::liveness::{Cause, Evidence, Verdict};
 use crate::pool::behind::Behind;
 use crate::pool::foreign;
@@ -13,7 +14,7 @@ use crate::pool::lease::Lease;
 use crate::pool::shared::{Shared, State, Waiter};
 use crate::pool::supervisor::Event;
 use crate::schedule::{Lost, WorkerKey};
-use crate::{Worker, WorkerId};
+use crate::worker::Worker;
 
 /// Time for the stacks of a worker that is about to be killed.
 const STACKS: Duration = Duration::from_secs(1);

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ConfigError;
-use crate::config::{duration, interval, range};
+use crate::config::{ConfigError, duration, interval, range};
 use crate::policy::liveness::Limits;
 
 /// The heartbeats of workers, and the consequences of missed ones. A worker answers heartbeats

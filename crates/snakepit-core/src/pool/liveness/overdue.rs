@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::CallId;
+use crate::id::CallId;
 use crate::pool::shared::Shared;
 use crate::schedule::WorkerKey;
 

@@ -6,8 +6,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::HeartbeatConfig;
+use crate::id::CallId;
 use crate::policy::liveness::Evidence;
-use crate::{CallId, Pulse};
+use crate::worker::Pulse;
 
 /// CPU time attributed to the worker's own housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_millis(20);

@@ -1,8 +1,10 @@
 //! Errors of requested replacements.
 
-use crate::{ErrorCode, PoolName, StartError, WorkerId};
+use crate::code::ErrorCode;
+use crate::error::StartError;
+use crate::id::{PoolName, WorkerId};
 
-/// The reason why [`Pool::recycle`](crate::Pool::recycle) did not replace a worker.
+/// The reason why [`Pool::recycle`](crate::pool::Pool::recycle) did not replace a worker.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecycleError {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::RecycleBudget;
-use crate::ConfigError;
-use crate::config::{duration, range};
+use crate::config::{ConfigError, duration, range};
 
 /// Conditions and pace of the replacement of live workers. Without a limit none is replaced.
 #[derive(Clone, Debug, Serialize)]

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::call::CallOptions;
+use crate::error::Error;
+use crate::id::CallId;
 use crate::pool::Pool;
 use crate::pool::admission::{Admitted, Want};
 use crate::pool::journal::Progress;
 use crate::pool::lease::{Lease, Running};
 use crate::pool::limits::Limits;
 use crate::pool::pass::Pass;
-use crate::{CallId, CallOptions, ChunkStream, Error, Payload};
+use crate::value::Payload;
+use crate::worker::ChunkStream;
 
 /// A streaming call as its caller made it.
 pub(super) struct Origin {

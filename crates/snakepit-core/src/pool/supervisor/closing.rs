@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::terminated::Past;
 use super::{Event, Readiness, Supervisor};
-use crate::Worker;
 use crate::events::emit;
 use crate::pool::foreign;
+use crate::worker::Worker;
 
 impl Supervisor {
     /// Lets running calls end, then stops all workers. New calls are rejected already.

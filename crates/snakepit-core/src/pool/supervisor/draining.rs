@@ -7,10 +7,9 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::terminated::Past;
 use crate::events::emit;
-use crate::pool::foreign;
 use crate::pool::shared::Shared;
+use crate::pool::{RecycleMode, RecycleReason, foreign};
 use crate::schedule::WorkerKey;
-use crate::{RecycleMode, RecycleReason};
 
 impl Supervisor {
     /// Gives a worker no further calls; it ends after its last one, or at `until` at the latest.

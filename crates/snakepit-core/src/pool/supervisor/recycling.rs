@@ -9,11 +9,14 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::terminated::Past;
+use crate::error::StartError;
 use crate::events::emit;
+use crate::id::WorkerId;
 use crate::pool::recycle::{Member, RecycleError, RecycleMode, RecycleReason, Token};
 use crate::pool::workers::Live;
+use crate::pool::{PoolConfig, RecycleBudget};
+use crate::printable::Printable;
 use crate::schedule::WorkerKey;
-use crate::{PoolConfig, Printable, RecycleBudget, StartError, WorkerId};
 
 /// The callers that wait for a replacement.
 type Waiters = Vec<oneshot::Sender<Result<WorkerId, RecycleError>>>;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Readiness, Supervisor};
+use crate::error::StartError;
 use crate::events::emit;
+use crate::pool::RestartPolicy;
 use crate::pool::workers::Live;
-use crate::{Printable, RestartPolicy, StartError};
+use crate::printable::Printable;
 
 /// The window over which immediate replacements are counted.
 const PACE: Duration = Duration::from_secs(1);

@@ -3,9 +3,9 @@
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::PoolConfig;
 use crate::events::emit;
 use crate::policy::{Autoscale, Seen};
+use crate::pool::PoolConfig;
 
 pub(super) struct Scaler {
     autoscale: Autoscale,

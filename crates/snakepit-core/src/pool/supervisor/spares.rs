@@ -6,11 +6,14 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::terminated::Past;
+use crate::code::ErrorCode;
+use crate::error::StartError;
 use crate::events::emit;
+use crate::id::WorkerId;
 use crate::pool::foreign;
 use crate::pool::recycle::RecycleMode;
 use crate::pool::workers::Spare;
-use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId};
+use crate::worker::{Worker, WorkerExit};
 
 impl Supervisor {
     /// Returns the number of missing workers. Workers that are replaced in place are not missing;

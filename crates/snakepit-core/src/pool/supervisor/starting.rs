@@ -8,12 +8,14 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Supervisor;
+use crate::call::Request;
+use crate::code::ErrorCode;
+use crate::error::StartError;
 use crate::events::emit;
+use crate::id::{Slot, WorkerId};
 use crate::pool::foreign;
-use crate::{
-    CallError, ErrorCode, Payload, Request, Slot, StartContext, StartError, ToolInfo, Worker,
-    WorkerId, WorkerInfo, WorkerProfile,
-};
+use crate::value::Payload;
+use crate::worker::{CallError, StartContext, ToolInfo, Worker, WorkerInfo, WorkerProfile};
 
 /// A finished start.
 pub(super) struct Started {

@@ -5,10 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Supervisor;
+use crate::error::Death;
 use crate::events::emit;
+use crate::id::WorkerId;
 use crate::pool::shared::Shared;
 use crate::pool::workers::Live;
-use crate::{Death, Printable, Worker, WorkerExit, WorkerId};
+use crate::printable::Printable;
+use crate::worker::{Worker, WorkerExit};
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -3,7 +3,8 @@
 use super::super::tests::granted;
 use super::super::{Acquire, Ask, Claim, Grant, Scheduler, WorkerKey};
 use super::{BUDGET, LARGEST, MOST, STREAK};
-use crate::{Affinity, SessionId};
+use crate::id::SessionId;
+use crate::schedule::Affinity;
 
 fn short(number: u32) -> (Ask<'static>, u32) {
     let ask = Ask {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Fair, IDLE_LIMIT};
-use crate::SessionId;
+use crate::id::SessionId;
 use crate::schedule::{Acquire, Ask, Grant, Rules, Scheduler};
 
 const MS: Duration = Duration::from_millis(1);

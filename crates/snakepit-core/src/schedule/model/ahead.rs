@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Flow, Model, Waiting};
-use crate::SessionId;
+use crate::id::SessionId;
 use crate::schedule::ahead::{BUDGET, MOST, STREAK};
 use crate::schedule::pace::Pace;
 use crate::schedule::{Acquire, Ask, Grant, Released, Scheduler, WorkerKey};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Flow, Model, ModelWorker, Step, Waiting, turns};
-use crate::schedule::{Acquire, Ask, Claim, Grant, Lost, Rules, Scheduler, WorkerKey};
-use crate::{Affinity, SessionId};
+use crate::id::SessionId;
+use crate::schedule::{Acquire, Affinity, Ask, Claim, Grant, Lost, Rules, Scheduler, WorkerKey};
 
 /// Compares losses in any order: all of them are reported at once.
 fn same_losses(actual: Vec<(u32, Lost)>, expected: &[(u32, u8, u64)]) {

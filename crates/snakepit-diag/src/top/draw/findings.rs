@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::super::screen::Screen;
 use super::{faint, of_severity};

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::super::screen::{Mode, Screen};
 use super::{bold, faint};

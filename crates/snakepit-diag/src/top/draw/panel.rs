@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::super::screen::Panel;
 use super::bold;

@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{LineGauge, Paragraph, Sparkline, Widget};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::super::screen::Screen;
 use super::{ago, bold, faint, of_band};

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Widget};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::super::screen::{Mode, Screen};
 use super::{bold, line, of_band, of_severity, panel};

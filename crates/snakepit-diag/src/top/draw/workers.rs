@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as Cells, Table, Widget};
-use snakepit_core::Printable;
+use snakepit_core::printable::Printable;
 
 use super::super::screen::{Row, Screen};
 use super::{ago, faint};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use snakepit_core::SessionId;
+use snakepit_core::id::SessionId;
 use tonic::{Request, Status};
 
 /// The sessions that a client with a certain token may use. A restricted client must name one of

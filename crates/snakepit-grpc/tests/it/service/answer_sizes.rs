@@ -1,6 +1,7 @@
 //! Answers to clients are limited before they are built.
 
-use snakepit_core::{HostStateConfig, NewVariable, SessionOptions, VariableType};
+use snakepit_core::host_tools::HostStateConfig;
+use snakepit_core::state::{NewVariable, SessionOptions, VariableType};
 use snakepit_grpc::pb;
 use snakepit_grpc::service::ServeOptions;
 use tonic::Code;

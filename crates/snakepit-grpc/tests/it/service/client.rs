@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use prost_types::Any;
-use snakepit_core::{HostState, HostStateConfig};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
 use snakepit_grpc::pb;
 use snakepit_grpc::pb::bridge_service_client::BridgeServiceClient;
 use snakepit_grpc::service::{Address, ServeOptions, Serving, Token};

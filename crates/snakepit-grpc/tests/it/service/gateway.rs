@@ -1,7 +1,8 @@
 //! Tools of workers, run for clients.
 
 use futures_util::stream;
-use snakepit_core::{HostState, HostStateConfig, Payload, Value};
+use snakepit_core::host_tools::{HostState, HostStateConfig};
+use snakepit_core::value::{Payload, Value};
 use snakepit_grpc::pb;
 use snakepit_grpc::service::{BridgeServer, ServeOptions};
 use tonic::Code;

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{Stream, StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use snakepit_core::{
-    Error, ErrorCode, HostState, HostStateConfig, HostTool, Payload, Session, ToolError,
-    ToolFailure, ToolInfo, Value,
-};
+use snakepit_core::error::{Error, ErrorCode, ToolError};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolFailure};
+use snakepit_core::state::Session;
+use snakepit_core::value::{Payload, Value};
+use snakepit_core::worker::ToolInfo;
 use snakepit_grpc::service::{BridgeServer, Gateway, GatewayCall, GatewayStream, PeerTool};
 use tokio::sync::Semaphore;
 

@@ -1,7 +1,7 @@
 //! Tools of the host, and tools that peers register.
 
 use prost_types::Any;
-use snakepit_core::HostTool;
+use snakepit_core::host_tools::HostTool;
 use snakepit_grpc::pb;
 use tonic::{Code, Request};
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use snakepit_core::{HostStateConfig, Value};
+use snakepit_core::host_tools::HostStateConfig;
+use snakepit_core::value::Value;
 use snakepit_grpc::pb;
 use snakepit_grpc::service::{Address, ServeOptions};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};

@@ -1,7 +1,8 @@
 //! Tokens that are limited to some sessions.
 
 use futures_util::{StreamExt as _, stream};
-use snakepit_core::{HostStateConfig, SessionOptions};
+use snakepit_core::host_tools::HostStateConfig;
+use snakepit_core::state::SessionOptions;
 use snakepit_grpc::pb;
 use snakepit_grpc::service::{Scope, ServeOptions, Token};
 use tonic::Code;

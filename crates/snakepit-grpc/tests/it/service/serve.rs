@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use snakepit_core::HostStateConfig;
+use snakepit_core::host_tools::HostStateConfig;
 use snakepit_grpc::pb;
 use snakepit_grpc::pb::bridge_service_client::BridgeServiceClient;
 use snakepit_grpc::service::{Address, ServeError, ServeOptions, Serving, Token};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use snakepit_core::HostStateConfig;
+use snakepit_core::host_tools::HostStateConfig;
 use snakepit_grpc::pb;
 use snakepit_grpc::service::ServeOptions;
 use tonic::Code;

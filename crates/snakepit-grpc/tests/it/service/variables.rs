@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use snakepit_core::{Tensor, Value};
+use snakepit_core::value::{Tensor, Value};
 use snakepit_grpc::pb;
 use snakepit_grpc::pb::variable_value::Kind;
 use snakepit_grpc::pb::{set_result, variable_result};

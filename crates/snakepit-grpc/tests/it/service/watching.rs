@@ -1,6 +1,6 @@
 //! Changes of variables, and programs.
 
-use snakepit_core::HostStateConfig;
+use snakepit_core::host_tools::HostStateConfig;
 use snakepit_grpc::pb;
 use snakepit_grpc::pb::variable_change::Kind as ChangeKind;
 use snakepit_grpc::service::ServeOptions;

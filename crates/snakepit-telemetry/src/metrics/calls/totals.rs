@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _};
-use snakepit_core::PoolName;
+use snakepit_core::id::PoolName;
 
 use crate::metrics::OVERFLOW;
 use crate::metrics::histogram::{Example, Histogram, SECONDS};

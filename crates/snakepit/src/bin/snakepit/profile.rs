@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snakepit::ErrorCode;
-use snakepit::core::profiling::{ProfileReport, ProfiledThreads};
+use snakepit::core::worker::profiling::{ProfileReport, ProfiledThreads};
 use snakepit::diag::{Profiled, flame_graph, render_profile};
 
 use crate::failure::Failure;

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use snakepit::{CallOptions, Error, HostTool, Snakepit, ToolContext, WeakSnakepit, args};
-use snakepit_core::events::Event;
-use snakepit_core::record::{Span, SpanKind};
-use snakepit_core::{TraceContext, TraceState};
+use snakepit_core::events::record::{Span, SpanKind};
+use snakepit_core::events::{Event, TraceContext, TraceState};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 

@@ -4,9 +4,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use snakepit::Snakepit;
-use snakepit_core::TraceContext;
-use snakepit_core::events::{CustomEvent, Event, EventStream};
-use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span};
+use snakepit_core::events::record::{Begun, Log, Measurement, Recorder, Span};
+use snakepit_core::events::{CustomEvent, Event, EventStream, TraceContext};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 

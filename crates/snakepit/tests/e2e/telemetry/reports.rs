@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use snakepit::{Snakepit, Value, args};
-use snakepit_core::TelemetryControl;
 use snakepit_core::events::Event;
-use snakepit_core::record::SpanKind;
+use snakepit_core::events::record::SpanKind;
+use snakepit_core::worker::TelemetryControl;
 use tokio::time::timeout;
 
 use super::recorded::{self, Got, recorded};

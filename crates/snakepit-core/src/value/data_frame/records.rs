@@ -1,0 +1,169 @@
+//! Data frames as records: one map for each row.
+
+use std::collections::HashSet;
+
+use arrow_array::{Array, RecordBatch, RecordBatchReader as _};
+use arrow_schema::{DataType, Fields};
+
+use super::{DataFrame, cell};
+use crate::value::{JsonError, Value};
+
+/// Number of rows and items that may have no bytes of their own, as in a column of nulls.
+const FREE: usize = 64 << 10;
+
+/// Memory, beyond [`PER_BYTE`], for cells that may share their bytes: those of dictionaries and
+/// views.
+const SHARED: usize = 64 << 20;
+
+/// Memory for such cells, per byte of the stream. See [`SHARED`].
+const PER_BYTE: usize = 64;
+
+/// The rows of a data frame that was checked: all types have values, and its length is in
+/// proportion to its bytes.
+#[derive(Debug)]
+pub(crate) struct Records {
+    fields: Fields,
+    batches: Vec<RecordBatch>,
+    /// The data frame is a single column, whose cells are the rows.
+    column: bool,
+}
+
+impl DataFrame {
+    /// Returns the rows as a list of maps; a column without an index as a list of its values. Times
+    /// become ISO 8601 texts (with a zone: in UTC), decimals become [`Value::Decimal`], time spans
+    /// become seconds.
+    ///
+    /// # Errors
+    /// [`JsonError::DataFrame`] if the stream is malformed, has a type without a corresponding
+    /// [`Value`], or would grow without bound; [`JsonError::SameKey`] if two columns have the same
+    /// name.
+    pub fn to_records(&self) -> Result<Value, JsonError> {
+        Ok(Value::List(Records::of(self)?.rows().collect()))
+    }
+}
+
+impl Records {
+    /// Reads and checks a data frame.
+    pub(crate) fn of(frame: &DataFrame) -> Result<Self, JsonError> {
+        let refused = |reason: String| JsonError::DataFrame(reason);
+        let batches = Vec::<RecordBatch>::try_from(frame);
+        let batches = batches.map_err(|error| refused(error.to_string()))?;
+        let fields = frame
+            .batches()
+            .map(|batches| batches.schema().fields.clone());
+        let fields = fields.map_err(|error| refused(error.to_string()))?;
+        examine(&fields)?;
+        // A column with an index has two columns: the index and its values.
+        let column = frame.kind().is_column() && fields.len() == 1;
+        let size = frame.size();
+        let most = FREE.saturating_add(size.saturating_mul(8));
+        let mut rows = 0_usize;
+        let mut shared = SHARED.saturating_add(size.saturating_mul(PER_BYTE));
+        for batch in &batches {
+            rows = rows.saturating_add(batch.num_rows());
+            let mut columns = batch.columns().iter();
+            if rows > most || !columns.all(|column| in_proportion(column, most)) {
+                return Err(refused("it has more rows than bytes".to_owned()));
+            }
+            for column in batch
+                .columns()
+                .iter()
+                .filter(|column| shares(column.data_type()))
+            {
+                for index in 0..column.len() {
+                    let left = shared.checked_sub(size_of(&cell::value(column, index)));
+                    let grown = || refused("its values would take too much memory".to_owned());
+                    shared = left.ok_or_else(grown)?;
+                }
+            }
+        }
+        Ok(Self {
+            fields,
+            batches,
+            column,
+        })
+    }
+
+    /// Returns the rows one after the other.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Value> {
+        self.batches
+            .iter()
+            .flat_map(|batch| (0..batch.num_rows()).map(move |index| (batch, index)))
+            .map(|(batch, index)| match self.column {
+                true => cell::value(batch.column(0), index),
+                false => {
+                    let columns = self.fields.iter().zip(batch.columns());
+                    let pairs = columns.map(|(field, column)| {
+                        (field.name().as_str().into(), cell::value(column, index))
+                    });
+                    Value::Map(pairs.collect())
+                }
+            })
+    }
+}
+
+/// Rejects types without values, and fields with the same name.
+fn examine(fields: &Fields) -> Result<(), JsonError> {
+    let mut names = HashSet::with_capacity(fields.len());
+    for field in fields {
+        if !names.insert(field.name()) {
+            let name = field.name().chars().take(40).collect();
+            return Err(JsonError::SameKey(name));
+        }
+        if !cell::has_values(field.data_type()) {
+            let (name, kind) = (field.name(), field.data_type());
+            let reason = format!("column `{name}` is of the type {kind}, which JSON lacks");
+            return Err(JsonError::DataFrame(reason));
+        }
+        examine_within(field.data_type())?;
+    }
+    Ok(())
+}
+
+fn examine_within(data_type: &DataType) -> Result<(), JsonError> {
+    match data_type {
+        DataType::Struct(fields) => examine(fields),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => examine_within(field.data_type()),
+        DataType::Dictionary(_, values) => examine_within(values),
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether cells of the type may share bytes.
+fn shares(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(..) | DataType::Utf8View | DataType::BinaryView => true,
+        DataType::Struct(fields) => fields.iter().any(|field| shares(field.data_type())),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => shares(field.data_type()),
+        _ => false,
+    }
+}
+
+/// Returns whether no array inside another one has more than `most` items.
+fn in_proportion(array: &dyn Array, most: usize) -> bool {
+    fn within(data: &arrow_data::ArrayData, most: usize) -> bool {
+        data.len() <= most && data.child_data().iter().all(|child| within(child, most))
+    }
+    within(&array.to_data(), most)
+}
+
+/// Returns the approximate size of a value in bytes.
+fn size_of(value: &Value) -> usize {
+    let own = std::mem::size_of::<Value>();
+    match value {
+        Value::List(items) => own + items.iter().map(size_of).sum::<usize>(),
+        Value::Map(pairs) => {
+            let sizes = pairs
+                .iter()
+                .map(|(key, value)| size_of(key) + size_of(value));
+            own + sizes.sum::<usize>()
+        }
+        flat => own + crate::value::payload_bytes(flat),
+    }
+}
