@@ -137,7 +137,7 @@ def test_one_that_blocks_the_loop_is_interrupted_and_the_others_are_late(worker)
     assert ends[blocking].kind == ERROR
     assert [unpack(ends[call].body) for call in others] == [i + 1 for i in range(20)]
     call, step = stopped(worker)
-    # The loop may be told before it comes to the blocking line.
+    # The cancellation may reach the loop before the tool reaches the blocking line.
     assert (call, step in (TASK, EXCEPTION, INTERRUPT)) == (blocking, True)
 
 
@@ -205,7 +205,7 @@ def test_a_tool_beside_the_loop_is_stopped_and_what_waits_for_its_thread_too(wor
     request = worker.next_request()
     worker.reply(request.number, None)
     waiting = [worker.start("plain", x=i) for i in range(3)]
-    # The loop goes on.
+    # The loop still serves calls.
     assert worker.call("add", x=1) == 2
     cancel(worker, waiting[1])
     frame = worker.receive()
@@ -231,7 +231,7 @@ def test_a_stream_waits_for_its_consumer_and_holds_up_nobody(worker, tool):
         assert frame.kind == CHUNK
         got += 24 + len(frame.body)
         numbers.append(unpack(frame.body)[0])
-    # Nothing more comes until it is allowed; other calls go on.
+    # No more chunks arrive until the window grows; other calls continue.
     for i in range(20):
         assert worker.call("add", x=i) == i + 1
     worker.slot.send(MORE, call, field(1, 10_000_000))
@@ -318,7 +318,7 @@ def test_a_small_answer_does_not_wait_for_all_large_ones():
     env = {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "asyncio"}
     with Worker(ADAPTER, env=env, max_payload=64 << 20) as own:
         large = [own.start("blob", size=20 << 20) for _ in range(6)]
-        # The first answer has begun, and nobody reads on.
+        # The first answer has begun, and the rest of it is not read yet.
         assert own.slot.sock.recv(1, socket.MSG_PEEK)
         small = own.start("add", x=1)
         ends = [own.receive() for _ in range(7)]

@@ -42,7 +42,7 @@ def frames(worker, until):
 )
 def test_a_small_answer_waits_for_a_part_of_a_large_one_at_most(worker, tool, tmp_path):
     large = worker.start(tool, mb=40)
-    # It has begun, and nobody reads on.
+    # The large answer has begun, and the rest of it is not read yet.
     assert worker.slot.sock.recv(1, socket.MSG_PEEK)
     marker = tmp_path / "ran"
     small = worker.start("small", marker=str(marker))

@@ -108,7 +108,7 @@ def test_a_file_on_the_search_path_that_shadows_what_the_worker_needs_is_refused
 def test_a_module_that_is_loaded_from_its_own_file_is_in_nobodys_way(tmp_path):
     (tmp_path / "adapter.py").write_text(ONE)
     (tmp_path / "cwd").mkdir()
-    # `site` has imported it before the working directory was looked at.
+    # `site` imported `os` before the working directory was searched.
     (tmp_path / "cwd" / "os.py").write_text("raise ImportError")
     with Worker(str(tmp_path / "adapter.py"), cwd=str(tmp_path / "cwd")) as worker:
         assert worker.call("one") == 1
@@ -123,7 +123,7 @@ def test_another_copy_of_the_package_in_the_working_directory_is_no_shadow(tmp_p
 def test_what_only_has_the_name_shadows_nothing(tmp_path):
     (tmp_path / "types").mkdir()
     (tmp_path / "re.txt").write_text("")
-    # It is built into the interpreter, which looks at no file.
+    # `errno` is built into the interpreter, which searches no file for it.
     (tmp_path / "errno.py").write_text("raise ImportError")
     (tmp_path / "adapter.py").write_text(SQUARES)
     with Worker(str(tmp_path / "adapter.py")) as worker:

@@ -126,7 +126,7 @@ def test_time_runs_out_on_the_worker_too(worker, tool):
     got = worker.call(tool, timeout=0.02)
     assert (got[2], worker.requests[0].timeout_us) == ("SP4003", 20_000)
     assert worker.cancelled == [worker.requests[0].number]
-    # The late answer harms nobody.
+    # The late answer has no effect.
     worker.reply(worker.requests[0].number, "late")
     worker.host = lambda request: request.body
     assert worker.call("once", x=1) == 1

@@ -187,5 +187,6 @@ def test_an_exchange_survives_the_cancellation_of_its_task(host, ctx):
 
     ctx.refresh("n")
     asyncio.run(main())
-    # The host did it, though nobody waited: the cache must not serve the old value.
+    # The request was abandoned, but the host made the change: the cache must not serve the old
+    # value.
     assert ctx["n"] == 2

@@ -82,7 +82,7 @@ def test_host_tools(worker):
 def test_watching(worker, host):
     changes = worker.stream("watch_changes", names=["x"], count=3)
     assert next(changes)["after"] == 0
-    # The tool waits in a request, that is answered when the next chunk is asked for.
+    # The tool waits in a request, which is answered when the next chunk is requested.
     body = {"type": "integer", "value": 1}
     host.request("s1", 20, "x", body, origin="host")
     for value in (2, 3):

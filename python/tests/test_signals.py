@@ -40,7 +40,7 @@ def test_in_the_loop_itself(worker, handler):
     for _ in range(3):
         worker.start("waits")
     assert worker.fail("fails")["message"] == "its own"
-    # An exception that hits code of the runtime, which goes on, concerns no call.
+    # An exception in code of the runtime belongs to no call, and the runtime continues.
     while worker.process.poll() is None:
         os.kill(worker.process.pid, signal.SIGUSR1)
         with suppress(subprocess.TimeoutExpired):

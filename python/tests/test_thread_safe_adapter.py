@@ -301,7 +301,7 @@ def test_a_lock_that_is_held_is_waited_for_and_told():
         other = threading.Thread(target=lambda: waits.append(counter.add()))
         other.start()
         assert waiting.wait(60)
-        # Until it tries the lock it cannot have it; that it tried is told by what it counts.
+        # The checker has reported that the thread waits for the lock.
         assert waits == []
         counter._lock.release()
         other.join(60)

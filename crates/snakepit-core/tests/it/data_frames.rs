@@ -184,7 +184,7 @@ fn texts_that_share_their_bytes_do_not_grow_without_measure() {
     assert!(error.to_string().contains("too much memory"), "{error}");
 }
 
-/// Reads whatever can be read; the result matters to nobody.
+/// Reads everything that can be read, and ignores the result.
 fn read(ipc: Vec<u8>, kind: DataFrameKind) {
     let frame = DataFrame::from_ipc(ipc).with_kind(kind);
     if let Ok(batches) = frame.batches() {

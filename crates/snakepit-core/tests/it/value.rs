@@ -171,7 +171,7 @@ fn a_value_of_another_type_is_named_with_its_place() {
     let error = items.decode::<u64>().unwrap_err();
     let expected = "it must be an integer that is not negative, got a list";
     assert_eq!(reason(error), expected);
-    // One that is too large to be looked at a second time.
+    // This one is too large to be read a second time.
     let large = Payload::encode(&"x".repeat(2 << 20)).unwrap();
     let error = large.decode::<u64>().unwrap_err();
     let expected = "it has a string where another type is needed";

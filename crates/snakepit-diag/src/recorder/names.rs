@@ -67,8 +67,8 @@ pub(super) fn read(words: &[u64]) -> Option<String> {
 pub(super) struct Names {
     /// The first word of the table in the file.
     first: usize,
-    /// The number that was found last. Most calls are of few tools and workers: then the entry
-    /// tells more cheaply than the table.
+    /// The number that was found last. Most calls have few tools and workers, and a comparison with
+    /// one entry costs less than a search in the table.
     last: AtomicU32,
     numbers: RwLock<Numbers>,
 }

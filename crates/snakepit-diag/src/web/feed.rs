@@ -89,7 +89,7 @@ pub(super) async fn feed(
 }
 
 /// Tells browsers once a second that the host does not answer, and that its process is stopped if
-/// it is. A stopped host may go on.
+/// it is. A stopped host may continue.
 async fn tell_of_silence(
     host: &RunningHost,
     every: Duration,

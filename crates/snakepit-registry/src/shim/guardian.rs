@@ -22,7 +22,7 @@ use crate::sys;
 /// Longest time that a process takes from closing its descriptors to its end.
 const LAST_STEP: Duration = Duration::from_millis(500);
 
-/// See the module. The shim is reaped here and nowhere else.
+/// A running shim, seen from its host. Only this type reaps it.
 #[derive(Debug)]
 pub(crate) struct Shim {
     pidfd: PidFd,

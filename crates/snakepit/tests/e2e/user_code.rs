@@ -149,7 +149,7 @@ fn a_progress_bar_is_shown_while_it_moves() {
     let mut stderr = child.stderr.take().unwrap();
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
-    // The tool goes on only when its bar was seen.
+    // The tool continues after its progress bar was seen.
     while !String::from_utf8_lossy(&said).contains("10% of it, token='<redacted>'") {
         let read = stderr.read(&mut buffer).unwrap();
         assert!(read > 0, "{}", String::from_utf8_lossy(&said));

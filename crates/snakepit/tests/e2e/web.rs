@@ -296,7 +296,7 @@ fn strangers_are_refused_and_slow_browsers_harm_nobody() {
     let mut reader = BufReader::new(server.send(&events, "")).lines();
     let look = reader.find(|line| line.as_ref().is_ok_and(|line| line == "event: look"));
     assert!(look.is_some());
-    // A host that is stopped is told so, and goes on.
+    // The browser learns that the host is stopped, and that it continues.
     let pid = Pid::from_raw(host.child.id().cast_signed());
     kill(pid, Signal::SIGSTOP).unwrap();
     let stopped = reader.find(|line| {
