@@ -5,6 +5,7 @@ mod crates;
 mod defects;
 mod lock;
 mod modules;
+mod page;
 mod paths;
 mod sample;
 mod source;
@@ -116,6 +117,8 @@ fn check() -> Result<Vec<Violation>> {
         }
     }
     violations.extend(modules::check(&files));
+    let architecture = fs::read_to_string(root.join(page::FILE))?;
+    violations.extend(page::check(&architecture, |path| root.join(path).exists()));
     let index = fs::read_to_string(root.join(defects::FILE))?;
     violations.extend(defects::check(&index, &functions));
     Ok(violations)
