@@ -30,7 +30,7 @@ pub enum Exit {
     Unknown,
 }
 
-/// See the module. The leader is reaped here and nowhere else.
+/// A child of this process. Only this type reaps it.
 #[derive(Debug)]
 pub(crate) struct Child {
     pidfd: PidFd,

@@ -28,7 +28,7 @@ pub(crate) struct Task {
     pub(crate) ident: u64,
     /// The task's name, if the call waits for the task.
     pub(crate) name: String,
-    /// Innermost frame first.
+    /// The frames, from the innermost on.
     pub(crate) frames: Frames,
 }
 

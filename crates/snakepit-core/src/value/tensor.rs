@@ -139,7 +139,7 @@ impl Tensor {
         nest(&self.shape, &mut self.flat().into_iter())
     }
 
-    /// Returns whether nested lists would be in proportion to the data.
+    /// Returns `true` if nested lists would have few lists in proportion to the elements.
     pub(crate) fn nests(&self) -> bool {
         let (mut lists, mut level) = (0_usize, 1_usize);
         for length in &*self.shape {

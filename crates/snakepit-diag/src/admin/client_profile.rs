@@ -27,7 +27,7 @@ pub struct Profiled {
 }
 
 impl Default for Profiled {
-    /// All workers, for ten seconds at 100 Hz.
+    /// Returns the default: all workers, for ten seconds at 100 Hz.
     fn default() -> Self {
         Self {
             pool: None,

@@ -168,7 +168,7 @@ impl Track {
         }
     }
 
-    /// Returns the evidence for the policy about a worker that has so many calls.
+    /// Returns the evidence for the policy about a worker with this number of calls.
     pub(crate) fn evidence(&self, now: Instant, calls: u16) -> Evidence {
         let overdue = self.overdue.first();
         Evidence {

@@ -100,7 +100,7 @@ impl OwnLimits {
         self.memory.as_ref()?.status(self.natural(now, calls))
     }
 
-    /// Returns the time until it is due by age, or by calls at their present rate.
+    /// Returns the time until the worker is due by its age, or by its calls at their present rate.
     fn natural(&self, now: Instant, calls: u64) -> Option<Duration> {
         let age = self.age.map(|age| age.saturating_duration_since(now));
         let requests = (self.requests < u64::MAX && calls > 0).then(|| {
