@@ -33,7 +33,7 @@ struct Arguments {
     /// is always there.
     #[arg(long, value_name = "PATH")]
     peers_python: Option<PathBuf>,
-    /// Where NAME.json is written.
+    /// Directory of NAME.json.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     out: PathBuf,
     /// Given by `cargo bench`, without meaning here.

@@ -1,5 +1,6 @@
-//! What reads bytes of a peer, of a directory that others have written, or of memory that changes
-//! meanwhile. No bytes may make it panic, and what it accepts has to survive a way back.
+//! Fuzz targets for everything that reads bytes of a peer, a directory that others have written, or
+//! memory that changes meanwhile. No input may cause a panic, and an accepted value must survive
+//! being written and read again.
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
@@ -15,10 +16,10 @@ use snakepit_registry::{Record, fuzzing};
 /// Payload limit of the parser.
 const LIMIT: usize = 1 << 16;
 
-/// Bytes that a byte of input may become, besides a constant.
+/// Largest number of bytes that one byte of input may become, besides a constant.
 const GROWTH: usize = 40;
 
-/// The frame parser. The first byte is the length of the pieces that arrive.
+/// Parses frames. The first byte is the length of the pieces that arrive.
 pub fn frames(data: &[u8]) {
     let Some((&size, mut rest)) = data.split_first() else {
         return;
@@ -45,7 +46,7 @@ pub fn frames(data: &[u8]) {
     }
 }
 
-/// A header, and the preamble of a connection.
+/// Decodes a header, and the preamble of a connection.
 pub fn preamble(data: &[u8]) {
     if let Some(bytes) = data.first_chunk::<HEADER_LEN>()
         && let Ok(header) = Header::decode(bytes)
@@ -61,7 +62,7 @@ pub fn preamble(data: &[u8]) {
     }
 }
 
-/// Messages in heads of frames.
+/// Decodes the messages in heads of frames.
 pub fn heads(data: &[u8]) {
     if let Ok(error) = pb::ToolError::decode(data) {
         let started = convert::start_error(error.clone());
@@ -86,7 +87,7 @@ pub fn heads(data: &[u8]) {
     records(data);
 }
 
-/// Records of a worker, as the head of a frame and each by itself.
+/// Reads records of a worker, as the head of a frame and each by itself.
 fn records(data: &[u8]) {
     let data = Bytes::copy_from_slice(data);
     let mut records = Records::new("pool".into(), "pool-1".into(), Some);
@@ -99,7 +100,7 @@ fn records(data: &[u8]) {
     }
 }
 
-/// MessagePack to values, back, and to JSON.
+/// Reads MessagePack into values, and writes these as MessagePack and as JSON.
 pub fn msgpack(data: &[u8]) {
     let payload = Payload::from_msgpack(data.to_vec());
     let _ = payload.decode::<serde_json::Value>();
@@ -131,7 +132,7 @@ pub fn msgpack(data: &[u8]) {
     drop((json, read.to_json(), value.to_string(), preview));
 }
 
-/// Blocks of arrays: the bytes are those of the extension.
+/// Reads blocks of arrays, which are the bytes of an extension.
 pub fn arrays(data: &[u8]) {
     let Ok(length) = u32::try_from(data.len()) else {
         return;
@@ -157,7 +158,7 @@ pub fn arrays(data: &[u8]) {
     drop((tensor.to_nested(), tensor.to_f32()));
 }
 
-/// JSON text to values, and back.
+/// Reads JSON text into values, and writes these again.
 pub fn json(data: &[u8]) {
     let parsed = Value::parse_json(data);
     let tree = serde_json::from_slice::<serde_json::Value>(data).map(Value::from_json);
@@ -175,7 +176,7 @@ pub fn json(data: &[u8]) {
     assert_eq!(again, value);
 }
 
-/// Bodies of batches.
+/// Reads the bodies of batches.
 pub fn batches(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     if let Some(items) = decode_items(&body) {
@@ -184,7 +185,7 @@ pub fn batches(data: &[u8]) {
     let _ = decode_results(&body);
 }
 
-/// Types that the reader of `Any` knows, and one that it does not.
+/// Types that the reader of `Any` knows, and one that is unknown to it.
 const TYPES: [&str; 16] = [
     "google.protobuf.StringValue",
     "google.protobuf.BytesValue",
@@ -204,7 +205,7 @@ const TYPES: [&str; 16] = [
     "another",
 ];
 
-/// Values of gRPC clients. The first byte chooses the type.
+/// Reads values of gRPC clients. The first byte chooses the type.
 pub fn any(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else {
         return;
@@ -223,7 +224,7 @@ pub fn any(data: &[u8]) {
     assert!(again.is_some(), "what was written cannot be read: {value}");
 }
 
-/// Files of databases that other runs have left.
+/// Reads files of databases that other runs have left.
 pub fn databases(data: &[u8]) {
     let Some(records) = fuzzing::records(data) else {
         return;
@@ -239,8 +240,8 @@ pub fn databases(data: &[u8]) {
     }
 }
 
-/// The memory of an interpreter: which one, how many changes are made before it is read, and the
-/// changes.
+/// Reads the memory of an interpreter. The input chooses the interpreter, the number of changes
+/// made before the reading, and the changes.
 pub fn walker(data: &[u8]) {
     snakepit_walker::fuzzing::walk(data);
 }

@@ -1,5 +1,5 @@
-//! One stream: how many small chunks a second, how soon the first one, and does a slow reader cost
-//! memory?
+//! Measures one stream: the rate of small chunks, the time to the first chunk, and the memory that
+//! a slow reader costs.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ from snakepit_bridge import BaseAdapter, SessionContext, tool
 
 @tool
 def count_words(text: str) -> dict[str, int]:
-    """How often each word occurs, letters only, in lower case."""
+    """Count each word: letters only, in lower case."""
     return dict(Counter(re.findall(r"[a-z]+", text.lower())))
 
 
