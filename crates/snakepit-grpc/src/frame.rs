@@ -75,6 +75,7 @@ pub enum Kind {
 
 impl Kind {
     /// Returns the kind with this number.
+    #[inline]
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Describe,
@@ -164,6 +165,7 @@ impl Header {
     }
 
     /// Encodes the header.
+    #[inline]
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[0] = self.kind as u8;
@@ -178,6 +180,7 @@ impl Header {
     ///
     /// # Errors
     /// [`BadFrame`] if the kind is unknown, a reserved byte is set or the head is too long.
+    #[inline]
     pub fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, BadFrame> {
         let kind = Kind::from_u8(bytes[0]).ok_or(BadFrame::Kind(bytes[0]))?;
         if bytes[2] != 0 || bytes[3] != 0 {

@@ -15,6 +15,7 @@ mod client;
 mod control;
 mod dumps;
 mod ending;
+mod gathered;
 mod handling;
 mod head;
 mod many;

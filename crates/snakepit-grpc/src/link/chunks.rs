@@ -12,6 +12,7 @@ use snakepit_core::value::Payload;
 use snakepit_core::worker::CallError;
 use tokio::sync::{mpsc, watch};
 
+use super::gathered::{Gathered, Rest};
 use super::outbox::Outbox;
 use super::pending::died;
 use crate::frame::{HEADER_LEN, Header, Kind, STREAM_WINDOW};
@@ -75,8 +76,8 @@ impl Window {
         }
     }
 
-    fn take(&mut self, chunks: &[Bytes]) {
-        let bytes = chunks.iter().map(|chunk| HEADER_LEN + chunk.len());
+    fn take(&mut self, chunks: &Gathered) {
+        let bytes = chunks.lengths().iter().map(|length| HEADER_LEN + length);
         self.taken += bytes.sum::<usize>() as u64;
         if self.taken >= STREAM_WINDOW / 2 {
             let taken = std::mem::take(&mut self.taken);
@@ -100,7 +101,7 @@ impl Window {
 /// Chunks, and the end of the stream if it arrived with them.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) chunks: Vec<Bytes>,
+    pub(super) chunks: Gathered,
     pub(super) end: Option<Result<(), CallError>>,
 }
 
@@ -110,7 +111,7 @@ pub(super) struct Chunks {
     receiver: mpsc::Receiver<Batch>,
     ended: watch::Receiver<Option<Arc<str>>>,
     window: Option<Window>,
-    current: std::vec::IntoIter<Bytes>,
+    current: Rest,
     end: Option<Result<(), CallError>>,
     done: bool,
 }
@@ -125,7 +126,7 @@ impl Chunks {
             receiver,
             ended,
             window,
-            current: Vec::new().into_iter(),
+            current: Rest::default(),
             end: None,
             done: false,
         }

@@ -4,14 +4,12 @@ use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+use super::gathered::SMALL;
 use super::parts::{Parts, Whole};
 use crate::frame::{BadFrame, FLAG_PART, HEADER_LEN, Header, Kind};
 
 /// Size of the read buffer in bytes.
 pub(super) const BUFFER: usize = 64 * 1024;
-
-/// A body up to this size is copied, so that a small result does not keep the buffer alive.
-const COPY_LIMIT: usize = 16 * 1024;
 
 /// Bytes by which a `MANY_REPLY` may exceed the limit, which applies to its items and not to their
 /// frame.
@@ -182,9 +180,56 @@ impl Parser {
             }
             let body = self.cut(body_len);
             if self.parts.is_none() {
-                self.spare = BytesMut::new();
+                self.drop_spare();
             }
             return Ok(Parsed::Frame { header, head, body });
+        }
+    }
+
+    /// Passes the bodies of the next frames to `each`, as long as they are small chunks of this call
+    /// and nothing else, as nearly all chunks of a stream are.
+    ///
+    /// # Errors
+    /// The first error of `each`.
+    pub(super) fn small_chunks(
+        &mut self,
+        call: u64,
+        mut each: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        if self.parts.is_some() || self.skipped.is_some() {
+            return Ok(());
+        }
+        let plain = Header::new(Kind::Chunk, call).encode();
+        let limit = self.max_payload.min(SMALL as u64);
+        let mut rest = &self.buffer[..];
+        while let Some((header, after)) = rest.split_first_chunk::<HEADER_LEN>() {
+            // Only the length of the body, in between, may differ.
+            if header[..8] != plain[..8] || header[16..] != plain[16..] {
+                break;
+            }
+            let length = header[8..16]
+                .try_into()
+                .map_or(u64::MAX, u64::from_le_bytes);
+            if length > limit {
+                break;
+            }
+            let Some((body, after)) = after.split_at_checked(length as usize) else {
+                break;
+            };
+            each(body)?;
+            rest = after;
+        }
+        let taken = self.buffer.len() - rest.len();
+        if taken > 0 {
+            self.buffer.advance(taken);
+            self.drop_spare();
+        }
+        Ok(())
+    }
+
+    fn drop_spare(&mut self) {
+        if self.spare.capacity() > 0 {
+            self.spare = BytesMut::new();
         }
     }
 
@@ -238,7 +283,10 @@ impl Parser {
     }
 
     fn cut(&mut self, len: usize) -> Bytes {
-        if len <= COPY_LIMIT {
+        if len == 0 {
+            return Bytes::new();
+        }
+        if len <= SMALL {
             let bytes = Bytes::copy_from_slice(&self.buffer[..len]);
             self.buffer.advance(len);
             return bytes;

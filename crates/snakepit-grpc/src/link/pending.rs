@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::calls::CallMap;
 use super::chunks::{Batch, Credit};
 use super::client::DescribeError;
+use super::gathered::Gathered;
 use super::parser::ProtocolError;
 use super::spans::Spans;
 use crate::pb;
@@ -53,13 +54,25 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn push(&mut self, chunk: Bytes) -> Result<(), ProtocolError> {
+        self.count(chunk.len())?;
+        self.batch.chunks.push(chunk);
+        Ok(())
+    }
+
+    /// Adds a chunk that is no larger than [`SMALL`](super::gathered::SMALL).
+    pub(super) fn push_small(&mut self, chunk: &[u8]) -> Result<(), ProtocolError> {
+        self.count(chunk.len())?;
+        self.batch.chunks.push_small(chunk);
+        Ok(())
+    }
+
+    fn count(&mut self, length: usize) -> Result<(), ProtocolError> {
         if let Some(credit) = &mut self.stream.credit
-            && !credit.take(chunk.len())
+            && !credit.take(length)
         {
             return Err(ProtocolError::Window(self.call));
         }
-        self.bytes += chunk.len();
-        self.batch.chunks.push(chunk);
+        self.bytes += length;
         Ok(())
     }
 }
@@ -227,7 +240,7 @@ impl Waiter {
             Self::Stream(stream) => {
                 // No chunk of the stream has arrived, so the channel has room.
                 let end = Some(Err(CallError::NotBegun));
-                let chunks = Vec::new();
+                let chunks = Gathered::default();
                 let _ = stream.sender.try_send(Batch { chunks, end });
             }
             // A description cannot be given back.

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::chunks::{Batch, LARGE_BATCH};
 use super::client::DescribeError;
 use super::ending::End;
+use super::gathered::Gathered;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Open, Pending, Waiter};
 use super::serving::Serving;
@@ -117,6 +118,11 @@ impl Reader {
     /// A separate function, so that no chunk is copied into the state of a future.
     fn next_frame(&mut self) -> Result<Parsed, ProtocolError> {
         loop {
+            if let Some(open) = &mut self.batch {
+                let call = open.call;
+                self.parser
+                    .small_chunks(call, |chunk| open.push_small(chunk))?;
+            }
             let parsed = self.parser.next_frame()?;
             let (header, in_batch) = match (&parsed, &self.batch) {
                 (Parsed::Incomplete, _) => return Ok(parsed),
@@ -249,7 +255,7 @@ impl Reader {
                 let _ = stream
                     .sender
                     .send(Batch {
-                        chunks: Vec::new(),
+                        chunks: Gathered::default(),
                         end: Some(end),
                     })
                     .await;
@@ -355,7 +361,7 @@ impl Reader {
                 let _ = stream
                     .sender
                     .send(Batch {
-                        chunks: Vec::new(),
+                        chunks: Gathered::default(),
                         end,
                     })
                     .await;
