@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use rmp_serde::config::{DefaultConfig, StructMapConfig};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
@@ -20,7 +21,12 @@ type Config = StructMapConfig<DefaultConfig>;
 type Plain<'a, 'b> = &'a mut rmp_serde::Serializer<&'b mut Vec<u8>, Config>;
 type Spliced<'a> = &'a mut rmp_serde::Serializer<Buffer, Config>;
 
+/// Encoded values up to this size in bytes are copied out of the buffer, which is kept.
+const COPIED: usize = 1024;
+
 thread_local! {
+    /// The buffer for the next value, empty.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static MODE: Cell<Mode> = const { Cell::new(Mode::None) };
     static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
@@ -63,20 +69,32 @@ impl<F: FnMut()> Drop for Restore<F> {
 ///
 /// # Errors
 /// The value cannot be encoded, for this reason.
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(64);
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, String> {
+    let mut bytes = SCRATCH.take();
+    let encoded = encode_into(value, &mut bytes);
+    if bytes.len() > COPIED {
+        return encoded.map(|()| bytes.into());
+    }
+    // A copy has memory of its exact size, and needs one block where a longer vector needs two.
+    let encoded = encoded.map(|()| Bytes::copy_from_slice(&bytes));
+    bytes.clear();
+    SCRATCH.set(bytes);
+    encoded
+}
+
+fn encode_into<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
     let (done, met) = {
         let outer = MODE.replace(Mode::Plain);
         let _restore = Restore(|| MODE.set(outer));
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        let mut serializer = rmp_serde::Serializer::new(&mut *bytes).with_struct_map();
         let done = value.serialize(&mut serializer);
         (done, MODE.get() == Mode::Met)
     };
     if met {
-        return splice(value);
+        *bytes = splice(value)?;
+        return Ok(());
     }
-    done.map_err(|error| error.to_string())?;
-    Ok(bytes)
+    done.map_err(|error| error.to_string())
 }
 
 fn splice<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
