@@ -112,9 +112,9 @@ impl Worker for InstantWorker {
         self: Arc<Self>,
         _slot: Slot,
         _request: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult> {
-        items.into_iter().map(Ok).collect()
+        items.iter().cloned().map(Ok).collect()
     }
 
     fn cancel(&self, _: CallId, _: Duration) {}

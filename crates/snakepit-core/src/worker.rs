@@ -124,12 +124,13 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     ) -> Result<ChunkStream, CallError>;
 
     /// Runs `items` as calls of `request.tool` one after the other in `slot`, and returns one
-    /// result for each, in order. `request.args` is ignored.
+    /// result for each, in order. `request.args` is ignored. The pool keeps the items, too: those
+    /// that are given back are sent to another worker.
     async fn call_many(
         self: Arc<Self>,
         slot: Slot,
         request: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult>;
 
     /// Returns true if a slot accepts further short calls by [`call`](Self::call) while one runs in

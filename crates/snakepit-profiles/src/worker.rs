@@ -225,7 +225,7 @@ impl Worker for PythonWorker {
         self: Arc<Self>,
         slot: Slot,
         request: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult> {
         let link = match self.slot(slot) {
             Ok(link) => link,

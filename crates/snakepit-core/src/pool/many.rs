@@ -196,7 +196,8 @@ async fn attempt(
     items: Vec<Payload>,
     options: &CallOptions,
 ) -> Result<Finished, Error> {
-    let (all, mut rest) = (items.clone(), items);
+    let all: Arc<[Payload]> = items.into();
+    let mut rest = Arc::clone(&all);
     let mut finished: Option<Finished> = None;
     loop {
         let again = finished.is_some();
@@ -213,10 +214,11 @@ async fn attempt(
                 finished
             }
         };
-        rest = all[done.results.len()..].to_vec();
-        if rest.is_empty() {
+        let begun = done.results.len();
+        if begun == all.len() {
             return Ok(finished.expect("it was just set"));
         }
+        rest = all[begun..].into();
         progress.given_back(shared);
     }
 }
@@ -225,7 +227,7 @@ async fn attempt(
 async fn attempt_once(
     shared: &Arc<Shared>,
     progress: &mut Progress,
-    items: Vec<Payload>,
+    items: Arc<[Payload]>,
     options: &CallOptions,
     again: bool,
 ) -> Result<Finished, Error> {
@@ -252,7 +254,8 @@ async fn attempt_once(
     };
     lease.session.clone_from(&options.hold);
     let limits = Limits::new(&shared.config, &progress.tool, options);
-    let suspects = shared.config.quarantine.as_ref().map(|_| items.clone());
+    let quarantine = shared.config.quarantine.as_ref();
+    let suspects = quarantine.map(|_| Arc::clone(&items));
     progress.dispatched(shared, &mut lease);
     let request = limits.request(progress, Payload::default(), options, &lease);
     progress.sent(shared, &request, &lease, bytes);

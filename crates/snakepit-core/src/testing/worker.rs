@@ -311,10 +311,10 @@ impl Worker for ScriptedWorker {
         self: Arc<Self>,
         _: Slot,
         request: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult> {
         let mut results = Vec::with_capacity(items.len());
-        for args in items {
+        for args in items.iter().cloned() {
             results.push(
                 self.guarded(Request {
                     args,

@@ -198,7 +198,7 @@ mod nested {
             self: Arc<Self>,
             _: Slot,
             _: Request,
-            _: Vec<Payload>,
+            _: Arc<[Payload]>,
         ) -> Vec<ItemResult> {
             Vec::new()
         }

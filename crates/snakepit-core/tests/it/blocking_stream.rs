@@ -95,7 +95,7 @@ impl Worker for Blocks {
         self: Arc<Self>,
         slot: Slot,
         request: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult> {
         Arc::clone(&self.inner)
             .call_many(slot, request, items)

@@ -85,7 +85,7 @@ impl Worker for Panics {
         self: Arc<Self>,
         slot: Slot,
         request: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult> {
         self.at("call_many");
         Arc::clone(&self.inner)

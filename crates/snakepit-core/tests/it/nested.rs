@@ -124,9 +124,9 @@ impl Worker for Relay {
         self: Arc<Self>,
         _: Slot,
         _: Request,
-        items: Vec<Payload>,
+        items: Arc<[Payload]>,
     ) -> Vec<ItemResult> {
-        items.into_iter().map(Ok).collect()
+        items.iter().cloned().map(Ok).collect()
     }
 
     fn cancel(&self, _: CallId, _: std::time::Duration) {}

@@ -42,14 +42,39 @@ pub fn decode_items(body: &Bytes) -> Option<Vec<Bytes>> {
 /// Decodes the results of a `MANY_REPLY` body as (status, bytes). `None` if it is malformed.
 pub fn decode_results(body: &Bytes) -> Option<Vec<(u8, Bytes)>> {
     let mut results = Vec::new();
+    each_result(body, |status, bytes| {
+        results.push((status, bytes));
+        Some(())
+    })?;
+    Some(results)
+}
+
+/// Appends the results of a `MANY_REPLY` body, up to `expected` in total. Returns `false`, and
+/// appends none, if the body is malformed or has more.
+#[must_use]
+pub(super) fn append_results(body: &Bytes, results: &mut Vec<ItemResult>, expected: usize) -> bool {
+    let before = results.len();
+    let appended = each_result(body, |status, bytes| {
+        if results.len() == expected {
+            return None;
+        }
+        results.push(result(status, bytes)?);
+        Some(())
+    });
+    if appended.is_none() {
+        results.truncate(before);
+    }
+    appended.is_some()
+}
+
+fn each_result(body: &Bytes, mut each: impl FnMut(u8, Bytes) -> Option<()>) -> Option<()> {
     let mut at = 0;
     while at < body.len() {
-        let status = body[at];
         let (bytes, end) = take(body, at + 1)?;
-        results.push((status, bytes));
+        each(body[at], bytes)?;
         at = end;
     }
-    Some(results)
+    Some(())
 }
 
 /// Returns the length-prefixed slice at `at`, and the offset of its end.
@@ -65,7 +90,7 @@ fn take(body: &Bytes, at: usize) -> Option<(Bytes, usize)> {
 }
 
 /// Decodes one result of a batch. `None` if it is malformed.
-pub(super) fn result((status, bytes): (u8, Bytes)) -> Option<ItemResult> {
+fn result(status: u8, bytes: Bytes) -> Option<ItemResult> {
     match status {
         0 => Some(Ok(Payload::from_msgpack(bytes))),
         // The error is an encoded head, so the limit of a head applies.

@@ -306,16 +306,7 @@ impl Reader {
         else {
             return Err(ProtocolError::Unexpected(Kind::ManyReply));
         };
-        let items = super::many::decode_results(body)
-            .filter(|items| results.len() + items.len() <= expected)
-            .and_then(|items| {
-                items
-                    .into_iter()
-                    .map(super::many::result)
-                    .collect::<Option<Vec<_>>>()
-            });
-        let complete = items.is_some();
-        results.extend(items.into_iter().flatten());
+        let complete = super::many::append_results(body, &mut results, expected);
         let last = flags & FLAG_LAST != 0;
         if complete && last && results.len() == expected {
             self.serving.end(call);
