@@ -24,20 +24,34 @@ type Checked<'py> = Result<Bound<'py, PyAny>, Mismatch>;
 
 /// Returns the value as the tool receives it. With `exact`, a value that JSON can carry as its own
 /// type is not converted from another type.
+#[inline]
 pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
+    // Most arguments have their exact type.
+    let is_exact = match spec {
+        Spec::Any => true,
+        Spec::Int => value.is_exact_instance_of::<PyInt>(),
+        Spec::Float => value.is_exact_instance_of::<PyFloat>(),
+        Spec::Str => value.is_exact_instance_of::<PyString>(),
+        Spec::Bool => value.is_exact_instance_of::<PyBool>(),
+        _ => false,
+    };
+    if is_exact {
+        return Ok(value);
+    }
+    converted(spec, value, exact)
+}
+
+fn converted<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
     let py = value.py();
     let fits = match spec {
-        Spec::Any => true,
+        // `check` has accepted exact instances.
+        Spec::Any | Spec::Bool | Spec::Str => false,
         Spec::None => value.is_none(),
-        Spec::Bool => value.is_exact_instance_of::<PyBool>(),
-        Spec::Int => {
+        Spec::Int => match text::whole(&value) {
             // JSON has one type of numbers: 3.0 is an integer.
-            if !exact && let Some(number) = text::whole(&value) {
-                return Ok(number);
-            }
-            value.is_exact_instance_of::<PyInt>()
-        }
-        Spec::Str => value.is_exact_instance_of::<PyString>(),
+            Some(number) if !exact => return Ok(number),
+            _ => false,
+        },
         Spec::Bytes => {
             if !exact && let Ok(text) = value.cast_exact::<PyString>() {
                 let data = text
@@ -59,7 +73,7 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
             if !exact && let Some(number) = text::float(&value) {
                 return Ok(PyFloat::new(py, number).into_any());
             }
-            value.is_exact_instance_of::<PyFloat>()
+            false
         }
         Spec::List(item) => return containers::list(spec, item, value, exact),
         Spec::Set(item, distinct) => {

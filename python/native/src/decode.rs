@@ -13,20 +13,24 @@ use crate::frames;
 use crate::kinds;
 use crate::msgpack::{MAX_DEPTH, Malformed, Scanner, Token, ext};
 
-/// An error of decoding a payload.
+/// An error of decoding a payload. It lies behind a pointer, so that the many values that can be
+/// decoded are returned in registers.
 #[derive(Debug)]
-pub(crate) enum DecodeError {
+pub(crate) struct DecodeError(Box<Reason>);
+
+#[derive(Debug)]
+enum Reason {
     /// The bytes are not valid MessagePack.
     Malformed(Malformed),
     /// Python rejected a value: an unhashable key, a date that does not exist.
     Python(PyErr),
     /// A data frame cannot be read.
-    Frame(Box<BadFrame>),
+    Frame(BadFrame),
 }
 
 /// The place of a data frame that cannot be read, and the reason.
 #[derive(Debug)]
-pub(crate) struct BadFrame {
+struct BadFrame {
     /// Steps from the innermost container outwards.
     path: Vec<String>,
     reason: String,
@@ -34,16 +38,21 @@ pub(crate) struct BadFrame {
 
 impl DecodeError {
     pub(crate) fn frame(reason: impl Into<String>) -> Self {
-        Self::Frame(Box::new(BadFrame {
+        Self::of(Reason::Frame(BadFrame {
             path: Vec::new(),
             reason: reason.into(),
         }))
     }
 
+    #[cold]
+    fn of(reason: Reason) -> Self {
+        Self(Box::new(reason))
+    }
+
     /// Adds the step from a container to the value that failed.
     #[cold]
     pub(crate) fn inside(mut self, step: impl FnOnce() -> String) -> Self {
-        if let Self::Frame(bad) = &mut self {
+        if let Reason::Frame(bad) = &mut *self.0 {
             bad.path.push(step());
         }
         self
@@ -51,16 +60,16 @@ impl DecodeError {
 
     /// Returns the reason if a data frame cannot be read.
     pub(crate) fn frame_reason(&self) -> Option<&str> {
-        match self {
-            Self::Frame(bad) => Some(&bad.reason),
+        match &*self.0 {
+            Reason::Frame(bad) => Some(&bad.reason),
             _ => None,
         }
     }
 
     /// Returns the path of the value that failed; empty if it is not known.
     pub(crate) fn path(&self) -> String {
-        match self {
-            Self::Frame(bad) => bad.path.iter().rev().map(String::as_str).collect(),
+        match &*self.0 {
+            Reason::Frame(bad) => bad.path.iter().rev().map(String::as_str).collect(),
             _ => String::new(),
         }
     }
@@ -68,22 +77,22 @@ impl DecodeError {
 
 impl From<Malformed> for DecodeError {
     fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
+        Self::of(Reason::Malformed(malformed))
     }
 }
 
 impl From<PyErr> for DecodeError {
     fn from(error: PyErr) -> Self {
-        Self::Python(error)
+        Self::of(Reason::Python(error))
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(Malformed { at, what }) => write!(f, "{what} (at byte {at})"),
-            Self::Python(error) => Python::attach(|py| write!(f, "{}", error.value(py))),
-            Self::Frame(bad) => {
+        match &*self.0 {
+            Reason::Malformed(Malformed { at, what }) => write!(f, "{what} (at byte {at})"),
+            Reason::Python(error) => Python::attach(|py| write!(f, "{}", error.value(py))),
+            Reason::Frame(bad) => {
                 write!(
                     f,
                     "the data frame at ${} cannot be read: {}",

@@ -183,6 +183,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Appends a token; the items of a container follow its header.
+#[inline]
 pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
     match token {
         Token::Nil => out.push(0xc0),

@@ -4,9 +4,13 @@ use std::fmt;
 
 use pyo3::prelude::*;
 
-/// A value that cannot be sent: its place, the reason, and what to send instead.
+/// A value that cannot be sent: its place, the reason, and what to send instead. It lies behind a
+/// pointer, so that the result of a value that can be sent fits a register.
 #[derive(Debug)]
-pub(crate) struct EncodeError {
+pub(crate) struct EncodeError(Box<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
     /// Steps from the innermost container outwards.
     path: Vec<String>,
     what: String,
@@ -14,43 +18,45 @@ pub(crate) struct EncodeError {
 }
 
 impl EncodeError {
+    #[cold]
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Refusal {
             path: Vec::new(),
             what: what.into(),
             help: None,
-        }
+        }))
     }
 
     /// Sets the hint that says what to send instead.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 
     /// Adds the place of the error within the value.
     pub(crate) fn at(mut self, path: String) -> Self {
-        self.path.insert(0, path);
+        self.0.path.insert(0, path);
         self
     }
 
     /// Returns the hint that says what to send instead, if there is one.
     pub(crate) fn way_out(&self) -> Option<&str> {
-        self.help.as_deref()
+        self.0.help.as_deref()
     }
 
     /// Returns the reason and the hint on one line.
     pub(crate) fn with_way_out(&self) -> String {
-        match &self.help {
+        match &self.0.help {
             Some(help) => format!("{self}: {help}"),
             None => self.to_string(),
         }
     }
 
+    #[cold]
     pub(super) fn inside(mut self, step: impl FnOnce() -> String) -> Self {
         // The full path of a value that nests too deep is of no use.
-        if self.path.len() < 16 {
-            self.path.push(step());
+        if self.0.path.len() < 16 {
+            self.0.path.push(step());
         }
         self
     }
@@ -59,11 +65,12 @@ impl EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("$")?;
-        self.path
+        self.0
+            .path
             .iter()
             .rev()
             .try_for_each(|step| f.write_str(step))?;
-        write!(f, " {}", self.what)
+        write!(f, " {}", self.0.what)
     }
 }
 
