@@ -53,6 +53,49 @@ struct Parts {
     error: Option<&'static str>,
 }
 
+/// The facts of a span that is over.
+pub(crate) struct Facts {
+    context: TraceContext,
+    parent: Option<[u8; 8]>,
+    state: TraceState,
+    name: &'static str,
+    kind: SpanKind,
+    time: (SystemTime, SystemTime),
+    parts: Parts,
+}
+
+impl Facts {
+    /// Makes the span.
+    pub(crate) fn span(self) -> Span {
+        let Parts {
+            last,
+            attributes: others,
+            sent,
+            events,
+            error,
+            ..
+        } = self.parts;
+        let mut attributes = last.map(Ending::attributes).unwrap_or_default();
+        attributes.extend(others);
+        let sent = sent.map(|(at, sent)| sent.event(at));
+        let mut events: Vec<_> = sent.into_iter().chain(events).collect();
+        events.sort_by_key(|event| event.at);
+        let (start, end) = self.time;
+        Span {
+            context: self.context,
+            parent: self.parent,
+            state: self.state,
+            name: Cow::Borrowed(self.name),
+            kind: self.kind,
+            start,
+            end: end.max(start),
+            attributes,
+            events,
+            error: error.map(Cow::Borrowed),
+        }
+    }
+}
+
 /// The dispatch of a call to a worker.
 #[derive(Clone)]
 pub(crate) struct Sent {
@@ -225,27 +268,16 @@ impl Drop for OpenSpan {
         let bytes = BYTES + texts + moments;
         let state = std::mem::take(&mut self.begun.state);
         let bytes = bytes + state.as_str().len();
-        let (context, parent) = (self.begun.context, self.begun.parent);
-        let (start, name, kind) = (self.wall, self.name, self.kind);
-        let span = Unmade::new(bytes, move || {
-            let mut attributes = parts.last.map(Ending::attributes).unwrap_or_default();
-            attributes.extend(parts.attributes);
-            let sent = parts.sent.map(|(at, sent)| sent.event(at));
-            let mut events: Vec<_> = sent.into_iter().chain(parts.events).collect();
-            events.sort_by_key(|event| event.at);
-            Span {
-                context,
-                parent,
-                state,
-                name: Cow::Borrowed(name),
-                kind,
-                start,
-                end: end.max(start),
-                attributes,
-                events,
-                error: parts.error.map(Cow::Borrowed),
-            }
-        });
+        let facts = Facts {
+            context: self.begun.context,
+            parent: self.begun.parent,
+            state,
+            name: self.name,
+            kind: self.kind,
+            time: (self.wall, end),
+            parts,
+        };
+        let span = Unmade::open(bytes, facts);
         self.give(|recorder| recorder.unmade(span));
     }
 }

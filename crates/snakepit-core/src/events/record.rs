@@ -5,6 +5,8 @@
 //! implementation of [`Recorder`]. [`Events::set_recorder`](crate::events::Events::set_recorder)
 //! attaches one.
 
+mod unmade;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
@@ -13,6 +15,7 @@ use std::time::SystemTime;
 
 use crate::events::{TraceContext, TraceState};
 use crate::id::{CallId, PoolName, SessionId, WorkerId};
+pub use unmade::{ToolSpan, Unmade};
 
 /// The receiver of spans, log records and measurements. Its methods run on threads that serve
 /// calls: they must not block.
@@ -81,38 +84,6 @@ pub struct Span {
     pub events: Vec<SpanEvent>,
     /// Error: a code, or a type and a message. `None` if the work succeeded.
     pub error: Option<Cow<'static, str>>,
-}
-
-/// A span that is over, and whose attributes are made on demand.
-pub struct Unmade {
-    bytes: usize,
-    make: Box<dyn FnOnce() -> Span + Send>,
-}
-
-impl Unmade {
-    /// Wraps a span that `make` makes; it will take about `bytes` bytes of memory.
-    pub fn new(bytes: usize, make: impl FnOnce() -> Span + Send + 'static) -> Self {
-        let make = Box::new(make);
-        Self { bytes, make }
-    }
-
-    /// Approximate bytes of memory of the span.
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Makes the span.
-    pub fn make(self) -> Span {
-        (self.make)()
-    }
-}
-
-impl fmt::Debug for Unmade {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unmade")
-            .field("bytes", &self.bytes)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The side of a call that a span describes.

@@ -1,7 +1,6 @@
 //! The workers' spans of the calls on one connection. The host assigns the id and creates the span;
 //! a worker only reports when it began and how long it took.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use snakepit_core::call::Request;
 use snakepit_core::error::ErrorCode;
-use snakepit_core::events::record::{Attribute, Attributes, Recorder, Span, SpanKind, Unmade};
+use snakepit_core::events::record::{Recorder, ToolSpan};
 use snakepit_core::events::{TraceContext, TraceState};
 use snakepit_core::worker::StopStep;
 
@@ -19,12 +18,6 @@ use super::source::Source;
 use super::stops;
 use crate::frame::Kind;
 use crate::pb;
-
-/// Name of the spans.
-const NAME: &str = "snakepit.tool";
-
-/// Approximate size of such a span in memory in bytes, without the texts that depend on the call.
-const BYTES: usize = 750;
 
 /// The spans of running calls.
 #[derive(Debug, Default)]
@@ -180,9 +173,11 @@ impl Spans {
                 Some((code.to_owned(), text))
             }
         };
-        let texts = error.as_ref().map_or(0, |(_, text)| text.len());
-        let bytes = BYTES + open.tool.len() + open.state.as_str().len() + texts;
-        let (pool, worker) = (source.pool.clone(), source.worker.clone());
+        let items = match open.kind {
+            Kind::Stream => Some("snakepit.stream.chunks"),
+            Kind::Many => Some("snakepit.batch.items"),
+            _ => None,
+        };
         let Open {
             context,
             parent,
@@ -190,54 +185,27 @@ impl Spans {
             recorder,
             tool,
             number,
-            kind,
             ..
         } = open;
-        recorder.unmade(Unmade::new(bytes, move || {
-            let mut attributes = Attributes::with_capacity(8);
-            let mut add = |name, value| attributes.push((Cow::Borrowed(name), value));
-            add("snakepit.tool", Attribute::Text(tool.into()));
-            add("snakepit.pool", Attribute::Text((&pool).into()));
-            add("snakepit.worker", Attribute::Text((&worker).into()));
-            add("snakepit.call.id", integer(number));
-            let items = match kind {
-                Kind::Stream => Some("snakepit.stream.chunks"),
-                Kind::Many => Some("snakepit.batch.items"),
-                _ => None,
-            };
-            if let (Some(name), Some(told)) = (items, &told) {
-                add(name, integer(told.items));
-            }
-            if let Some(step) = step {
-                let step = Attribute::Text(step.as_str().into());
-                add("snakepit.cancel.step", step);
-            }
-            let (code, error) = error.unzip();
-            if let Some(code) = code {
-                add("error.type", Attribute::Text(code.into()));
-            }
-            Span {
-                context,
-                parent: Some(parent),
-                state,
-                name: Cow::Borrowed(NAME),
-                kind: SpanKind::Server,
-                start,
-                end,
-                attributes,
-                events: Vec::new(),
-                error: error.map(Cow::Owned),
-            }
-        }));
+        let span = ToolSpan {
+            context,
+            parent,
+            state,
+            time: (start, end),
+            tool,
+            pool: source.pool.clone(),
+            worker: source.worker.clone(),
+            number,
+            items: items.zip(told.map(|told| told.items)),
+            step: step.map(StopStep::as_str),
+            error,
+        };
+        recorder.unmade(span.into());
     }
 
     fn lock(&self) -> MutexGuard<'_, CallMap<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn integer(value: u64) -> Attribute {
-    Attribute::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 /// Returns the start and the end of a span as the worker reports them, clamped to the time between

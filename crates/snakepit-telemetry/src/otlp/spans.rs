@@ -31,6 +31,10 @@ pub(crate) struct Spans(Arc<Queue<Record>>);
 
 /// A waiting span.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of the largest kind, and lie in the queue itself"
+)]
 enum Record {
     /// A span of a call, whose attributes are created later.
     Unmade(Unmade),
