@@ -186,8 +186,8 @@ impl Parser {
         }
     }
 
-    /// Passes the bodies of the next frames to `each`, as long as they are small chunks of this call
-    /// and nothing else, as nearly all chunks of a stream are.
+    /// Passes the bodies of the next frames to `each` while they are small chunks of this call and
+    /// have neither head nor flags. Nearly all chunks of a stream are such.
     ///
     /// # Errors
     /// The first error of `each`.
