@@ -34,7 +34,8 @@ pub enum CallError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The worker has [given it back](Worker::give_back): it was not begun, and never will be.
+    /// The worker has [given the call back](super::Worker::give_back): it was not begun, and never
+    /// will be.
     #[error("the worker has given the call back before it began with it")]
     NotBegun,
     /// The worker is gone.
