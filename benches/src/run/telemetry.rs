@@ -1,5 +1,5 @@
-//! Telemetry: what is the cost of metrics, traces, events and the flight recorder for a small call,
-//! and of a flood of records for the host?
+//! Measures the cost of metrics, traces, events and the flight recorder for a small call, and the
+//! cost of a flood of records for the host.
 
 use std::hint::black_box;
 use std::sync::Arc;

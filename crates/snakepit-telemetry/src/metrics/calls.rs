@@ -22,8 +22,9 @@ struct Key {
     code: Option<&'static str>,
 }
 
-/// Number of calls that gather before they are added to the totals. When a call ends, the totals
-/// are in no cache any more, since other code has run meanwhile; many calls fetch them as one does.
+/// Number of calls that are collected before they are added to the totals. At the end of a call the
+/// totals are not in the CPU's cache, since other code has run meanwhile; one access for many calls
+/// costs as much as one for a single call.
 const RECENT: usize = 64;
 
 /// Totals of calls by pool, tool, outcome and code.

@@ -70,7 +70,7 @@ raw_policy! {
 }
 
 raw_policy! {
-    /// Keys of a table below `tools`.
+    /// Keys of a table of one tool, below `tools`.
     RawTool for ToolConfig {
         timeout: Maybe<Span> => |value| value.0.map(|it| it.0),
         queue_timeout: Maybe<Span> => |value| value.0.map(|it| it.0),

@@ -9,7 +9,7 @@ use crate::oracle::{CONTAINMENT, Scene};
 use crate::record::{Row, ms};
 use crate::subject::Host;
 
-/// Time that the table of faults allows.
+/// Largest time after which no process of the worker may be left, as in the table of faults.
 const NONE: Duration = Duration::from_secs(2);
 
 fn a_daemon_dies(mode: Containment, fault: &'static str, shutdown: bool) {

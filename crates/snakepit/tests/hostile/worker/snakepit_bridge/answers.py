@@ -136,7 +136,9 @@ def deep_keys(link, call):
 
 
 def keys_that_double(link, call):
-    """Each level is a map whose key is the level below: text that shows the key twice doubles with each."""
+    """Answer with nested maps, each the key of the next: a text with each key twice doubles per
+    level.
+    """
     body = NIL
     for _ in range(60):
         body = b"\x81" + body + NIL
