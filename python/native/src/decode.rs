@@ -122,6 +122,9 @@ pub(crate) fn value<'py>(
     of_token(py, scanner, token, depth)
 }
 
+/// Decodes the value that begins with `token`. Always inlined: a token that is passed on is copied
+/// through memory, which costs more than to decode a number.
+#[inline(always)]
 fn of_token<'py>(
     py: Python<'py>,
     scanner: &mut Scanner<'_>,

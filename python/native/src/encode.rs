@@ -13,7 +13,7 @@ use pyo3::types::{
 
 use crate::array;
 use crate::kinds;
-use crate::msgpack::{MAX_DEPTH, Token, ext, write};
+use crate::msgpack::{self, MAX_DEPTH, Token, ext, write};
 use crate::raw;
 pub(crate) use refusal::{EncodeError, type_name};
 use refusal::{changed, failed, unsendable};
@@ -36,13 +36,20 @@ fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
         return int(number, out);
     }
     if let Ok(number) = value.cast_exact::<PyFloat>() {
-        write(out, Token::Float(number.value()));
+        msgpack::float(out, number.value());
         return Ok(());
     }
     if let Ok(flag) = value.cast_exact::<PyBool>() {
         write(out, Token::Bool(flag.is_true()));
         return Ok(());
     }
+    composite(value, out, depth)
+}
+
+/// Encodes containers and bytes, and what is none of the exact types. Never inlined, so that `any`
+/// saves no registers for it.
+#[inline(never)]
+fn composite(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         return map(dict, out, depth);
     }
@@ -132,7 +139,7 @@ fn string(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Result<(), EncodeErr
 
 fn int(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     if let Ok(value) = number.extract::<i64>() {
-        write(out, Token::Int(value));
+        msgpack::int(out, value);
     } else if let Ok(value) = number.extract::<u64>() {
         write(out, Token::UInt(value));
     } else {

@@ -182,8 +182,15 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Appends a token; the items of a container follow its header.
+/// Appends a float.
 #[inline]
+pub(crate) fn float(out: &mut Vec<u8>, value: f64) {
+    out.reserve(1 + size_of::<f64>());
+    out.push(0xcb);
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+/// Appends a token; the items of a container follow its header.
 pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
     match token {
         Token::Nil => out.push(0xc0),
@@ -193,10 +200,7 @@ pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
             out.push(0xcf);
             out.extend_from_slice(&value.to_be_bytes());
         }
-        Token::Float(value) => {
-            out.push(0xcb);
-            out.extend_from_slice(&value.to_be_bytes());
-        }
+        Token::Float(value) => float(out, value),
         Token::Str(text) => {
             str_header(out, text.len());
             out.extend_from_slice(text.as_bytes());
@@ -233,7 +237,8 @@ pub(crate) fn ext_header(out: &mut Vec<u8>, kind: i8, length: usize) {
     out.push(kind as u8);
 }
 
-fn int(out: &mut Vec<u8>, value: i64) {
+/// Appends an integer in its shortest form.
+pub(crate) fn int(out: &mut Vec<u8>, value: i64) {
     match value {
         -32..=127 => out.push(value as u8),
         128..=0xff => out.extend_from_slice(&[0xcc, value as u8]),
