@@ -3,7 +3,8 @@
 from _thread import allocate_lock
 from time import monotonic
 
-from ._variable import Variable
+from . import _variable_frames
+from ._variable import PLAIN, Variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,12 +91,11 @@ class Cache:
 def value_of(variable: Variable) -> "Any":
     """Return the value of a variable for a tool: a copy if it is mutable."""
     value = variable.value
-    kind = type(value)
-    return copy(value) if kind is list or kind is dict else value
+    return value if type(value) in PLAIN else copy(value)
 
 
 def copy(value: "Any") -> "Any":
-    """Copy a value with its lists and maps, so that changes to it do not reach the cache.
+    """Copy a value with its lists, maps and frames, so that changes do not reach the cache.
 
     Arrays are read-only instead.
     """
@@ -104,4 +104,4 @@ def copy(value: "Any") -> "Any":
         return [copy(item) for item in value]
     if kind is dict:
         return {key: copy(item) for key, item in value.items()}
-    return value
+    return value if kind in PLAIN else _variable_frames.copy(value)

@@ -20,8 +20,11 @@ def fit(cls: "Any", value: "Any", exact: bool) -> "Any":
         return None if exact or type(value) is not list else _listed(root, name, value)
     if _is_frame(value):
         return _frame(root, name, value)
-    if exact or not _is_plain(value):
+    if exact or type(value) not in (list, dict):
         return None
+    reason = _no_table(value)
+    if reason is not None:
+        raise ValueError(reason)
     return _plain(root, name, value)
 
 
@@ -46,14 +49,28 @@ def _is_column(value: "Any") -> bool:
     return _root(kind) in ("pandas", "polars") and kind.__name__ == "Series"
 
 
-def _is_plain(value: "Any") -> bool:
-    """Return whether a value is a list of dicts, or a dict of lists of one length."""
+def _no_table(value: "Any") -> "str | None":
+    """Return why a value is no list of dicts, and no dict of lists of one length."""
     if type(value) is list:
-        return all(type(row) is dict for row in value)
-    if type(value) is not dict or not all(type(name) is str for name in value):
-        return False
-    columns = list(value.values())
-    return all(type(column) is list for column in columns) and len(set(map(len, columns))) < 2
+        for index, row in enumerate(value):
+            if type(row) is not dict:
+                return f"row {index} is {type(row).__name__}, and rows are objects"
+            for key in row:
+                if type(key) is not str:
+                    return f"row {index} has the key {key!r:.40}, and names of columns are texts"
+        return None
+    lengths: dict[str, int] = {}
+    for key, column in value.items():
+        if type(key) is not str:
+            return f"a column is named {key!r:.40}, and names of columns are texts"
+        if type(column) is not list:
+            return f"column `{key:.40}` is {type(column).__name__}, and columns are lists"
+        lengths[key] = len(column)
+    if len(set(lengths.values())) < 2:
+        return None
+    first, count = next(iter(lengths.items()))
+    other, found = next(item for item in lengths.items() if item[1] != count)
+    return f"column `{first:.40}` has {count} values, and column `{other:.40}` has {found}"
 
 
 def _through_arrow(value: "Any", kind: int, wanted: int) -> "Any":
@@ -82,9 +99,9 @@ def _listed(root: str, name: str, value: "list[Any]") -> "Any":
     library = __import__(root)
     try:
         if root == "pyarrow":
-            made = library.array(value)
+            made = _array(library, value)
             return library.chunked_array([made]) if name == "ChunkedArray" else made
-        return library.Series(value)
+        return _series(root, library, value)
     except Exception as error:
         raise ValueError(_reason(error)) from None
 
@@ -92,12 +109,85 @@ def _listed(root: str, name: str, value: "list[Any]") -> "Any":
 def _plain(root: str, name: str, value: "Any") -> "Any":
     library = __import__(root)
     try:
-        if root != "pyarrow":
-            return library.DataFrame(value)
-        make = library.Table.from_pylist if type(value) is list else library.Table.from_pydict
-        return _frames.of_table(library, make(value), _kind(name))
+        columns = _columns(value)
+        if root == "pyarrow":
+            arrays = {name: _array(library, cells) for name, cells in columns.items()}
+            return _frames.of_table(library, library.table(arrays), _kind(name))
+        made = {name: _series(root, library, cells) for name, cells in columns.items()}
+        if made or root == "polars" or type(value) is dict:
+            return library.DataFrame(made)
+        # Rows without columns.
+        return library.DataFrame(index=library.RangeIndex(len(value)))
     except Exception as error:
         raise ValueError(_reason(error)) from None
+
+
+def _columns(value: "Any") -> "dict[str, list[Any]]":
+    """The columns of records, of which one may lack what another has."""
+    if type(value) is dict:
+        return value
+    names = dict.fromkeys(key for row in value for key in row)
+    return {name: [row.get(name) for row in value] for name in names}
+
+
+def _kinds(cells: "list[Any]") -> "set[type]":
+    return {type(cell) for cell in cells}
+
+
+def _like_numbers(cells: "list[Any]") -> "list[Any]":
+    """Whole numbers among floats as floats, as JSON has one kind of numbers."""
+    if {int, float} <= _kinds(cells) <= {int, float, type(None)}:
+        return [float(cell) if type(cell) is int else cell for cell in cells]
+    return cells
+
+
+def _series(root: str, library: "Any", cells: "list[Any]") -> "Any":
+    if root == "pandas":
+        return library.Series(_like_numbers(cells), **_nullable(cells))
+    kinds = _kinds(cells) - {type(None)}
+    if bool in kinds and len(kinds) > 1:
+        raise ValueError("a column has truth values among others")
+    if not kinds & {list, dict}:
+        return library.Series(_like_numbers(cells))
+    # A series alone takes its type from the first cells, and cuts others to it.
+    rows = [{"": cell} for cell in cells]
+    made = library.DataFrame(rows, infer_schema_length=None).to_series(0)
+    if not all(map(_is_kept, cells, made.to_list())):
+        raise ValueError("the values within a column are of several types")
+    return made
+
+
+def _is_kept(cell: "Any", back: "Any") -> bool:
+    """The cell is there, with the fields of other cells as `None`."""
+    kind = type(cell)
+    if kind is dict:
+        inner = type(back) is dict and all(
+            _is_kept(cell.get(name), value) for name, value in back.items()
+        )
+        return inner and cell.keys() <= back.keys()
+    if kind is list:
+        return type(back) is list and len(cell) == len(back) and all(map(_is_kept, cell, back))
+    return cell == back and (kind is type(back) or {kind, type(back)} == {int, float})
+
+
+def _array(pyarrow: "Any", cells: "list[Any]") -> "Any":
+    return pyarrow.array(cells, pyarrow.uint64() if _is_unsigned(cells) else None)
+
+
+def _is_unsigned(cells: "list[Any]") -> bool:
+    """Whole numbers of which one needs all 64 bits."""
+    whole = int in (kinds := _kinds(cells)) and kinds <= {int, type(None)}
+    return whole and any(cell is not None and cell >= 2**63 for cell in cells)
+
+
+def _nullable(cells: "list[Any]") -> "dict[str, Any]":
+    """The type of a column of pandas that has numbers or truth values with gaps."""
+    kinds = _kinds(cells)
+    if type(None) not in kinds:
+        return {}
+    if kinds == {int, type(None)}:
+        return {"dtype": "UInt64" if _is_unsigned(cells) else "Int64"}
+    return {"dtype": "boolean"} if kinds == {bool, type(None)} else {}
 
 
 def _kind(name: str) -> int:

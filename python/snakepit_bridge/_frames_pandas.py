@@ -42,10 +42,13 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
         if made[1] is not None:
             objects[str(position)] = made[1]
     index = frame.index
-    if isinstance(index, pandas.RangeIndex):
+    counted = isinstance(index, pandas.RangeIndex)
+    if counted:
         notes["range"] = [index.start, index.stop, index.step]
         notes["name"] = index.name
-    else:
+    # An index that only counts the rows is no column of the table.
+    bare = counted and index.name is None and (index.start, index.step) == (0, 1)
+    if not bare:
         for level in range(index.nlevels):
             made = _array(index.get_level_values(level), _level(index, level), pa, pandas)
             if made[1] is not None:
@@ -56,7 +59,7 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
             notes["freq"] = freq
     if objects:
         notes["objects"] = objects
-    schema = _schema(frame, arrays, notes, pa)
+    schema = _schema(frame, arrays, notes, not bare, pa)
     made = pa.Table.from_arrays(arrays, schema=schema)
     try:
         back = from_table(made.slice(0, 0), False, pandas, pa)
@@ -72,16 +75,18 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
     return pa.record_batch([], schema=schema)
 
 
-def _schema(frame: "Any", arrays: "list[Any]", notes: "dict[str, Any]", pa: "Any") -> "Any":
+def _schema(
+    frame: "Any", arrays: "list[Any]", notes: "dict[str, Any]", indexed: bool, pa: "Any"
+) -> "Any":
     """Return the schema: column names, pyarrow's metadata for pandas, and the notes."""
     try:
-        empty = pa.Schema.from_pandas(frame.iloc[:0])
+        empty = pa.Schema.from_pandas(frame.iloc[:0], preserve_index=indexed or None)
     except Exception as error:
         reason = str(error).partition("\n")[0][:200]
         raise Refused("", f"has names that Arrow lacks: {reason}", _RENAME) from None
     metadata = dict(empty.metadata)
     described = json.loads(metadata[b"pandas"])
-    if "range" in notes:
+    if not indexed and "range" in notes:
         start, stop, step = notes["range"]
         described["index_columns"] = [
             {**entry, "start": start, "stop": stop, "step": step}

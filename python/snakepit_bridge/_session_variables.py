@@ -111,7 +111,8 @@ class VariableMethods:
     ) -> int:
         """Register a variable; return its version. Raises `VariableExistsError`.
 
-        `type` is string, integer, float, boolean, choice, module, embedding, tensor, list or map.
+        `type` is string, integer, float, boolean, choice, module, embedding, tensor, list, map or
+        data_frame.
         """
         steps = self.variables.register(name, type, value, constraints, metadata)
         return wait(self._native, steps)

@@ -1,5 +1,7 @@
 """Variables and their changes as the host reports them."""
 
+from . import _variable_frames
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -95,19 +97,24 @@ class Change:
         return f"<Change {self.seq} {self.kind} {self.name!r} version={self.version}>"
 
 
-#: Types of values that are never arrays.
-_PLAIN = frozenset({int, float, str, bool, type(None)})
+#: Types of values that no tool can change.
+PLAIN = frozenset({int, float, str, bool, type(None)})
 
 
 def freeze(value: "Any") -> "Any":
-    """Make arrays read-only, so that writing into a cached value is an error, not a surprise."""
+    """Make arrays read-only, so that writing into a cached value is an error, not a surprise.
+
+    Readers of Arrow become tables, since a reader can be read once.
+    """
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return value
     if kind is list or kind is dict:
-        for item in value if kind is list else value.values():
-            freeze(item)
+        for key, item in enumerate(value) if kind is list else value.items():
+            value[key] = freeze(item)
         return value
+    if kind.__name__ == "RecordBatchReader":
+        return _variable_frames.kept(value)
     flags = getattr(value, "flags", None)
     if flags is not None and getattr(flags, "writeable", False) and hasattr(value, "setflags"):
         value.setflags(write=False)
@@ -145,6 +152,8 @@ def infer_type(name: str, value: "Any") -> str:
     for base, found in _TYPES.items():
         if issubclass(kind, base):
             return found
+    if _variable_frames.is_frame(kind):
+        return "data_frame"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         found = _SCALARS.get(getattr(value.dtype, "kind", ""))
         if found is not None and is_numpy_scalar(value):

@@ -13,6 +13,7 @@ from ._host_error import (
 )
 from ._steps import wait
 from ._variable import Variable, infer_type
+from ._variable_frames import kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ class Variables(_Base):
 
     def put(self, name: str, value: "Any") -> "Steps[int]":
         """Set the variable, or register it with the type of `value`."""
+        value = kept(value)
         while True:
             try:
                 return (yield from self.set_one(name, value))

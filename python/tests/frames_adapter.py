@@ -57,6 +57,32 @@ def record_batch(value: pa.RecordBatch) -> str:
     return class_of(value)
 
 
+def plain(value):
+    """A cell as JSON has it."""
+    if value is None or value is pd.NA or value != value:
+        return None
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+@tool
+def pandas_rows(value: pd.DataFrame) -> list:
+    """The records."""
+    rows = value.to_dict("records")
+    return [{name: plain(cell) for name, cell in row.items()} for row in rows]
+
+
+@tool
+def polars_rows(value: pl.DataFrame) -> list:
+    """The records."""
+    return value.to_dicts()
+
+
+@tool
+def table_rows(value: pa.Table) -> list:
+    """The records."""
+    return value.to_pylist()
+
+
 @tool
 def pandas_series(value: pd.Series) -> list:
     """Class and items."""

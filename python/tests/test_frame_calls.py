@@ -1,5 +1,6 @@
 """Data frames as arguments and results: the class of the annotation, places of errors, limits."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,67 @@ def test_whole_numbers_with_nulls_stay_whole_numbers_in_pandas():
     assert str(frame["i"].dtype) == "Int64" and frame["i"].iloc[2] == 2**60 + 1
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"a": [1, 2], "b": [1]}, "column `a` has 2 values, and column `b` has 1"),
+        ({"a": [1], "b": 5}, "column `b` is int, and columns are lists"),
+        ({1: [1]}, "a column is named 1, and names of columns are texts"),
+        ([{"a": 1}, [1]], "row 1 is list, and rows are objects"),
+        ([{"a": 1}, {2: 1}], "row 1 has the key 2, and names of columns are texts"),
+        ({"a": [1, "x"]}, None),
+        ({"a": [1, True]}, None),
+        ({"a": [{"x": 1}, {"x": "y"}]}, None),
+    ],
+    ids=repr,
+)
+def test_what_makes_no_frame_says_why(worker, value, reason):
+    for name, cls in (("pandas_frame", "pd.DataFrame"), ("polars_frame", "pl.DataFrame")):
+        if reason is None and name == "pandas_frame":
+            # A column of objects.
+            assert worker.call(name, value=value)["shape"] == [2, 1]
+            continue
+        error = worker.fail(name, value=value)
+        assert (error["code"], error["path"]) == ("SP2003", "value")
+        assert f"must be {cls}" in error["message"]
+        assert (reason or "") in error["message"], error["message"]
+    error = worker.fail("job", job={"name": "a", "data": {"x": [1], "y": []}})
+    assert (error["code"], error["path"]) == ("SP2003", "job.data")
+    assert "column `x` has 1 values, and column `y` has 0" in error["message"]
+
+
+#: Records and columns as JSON has them, and the columns that each library makes of them.
+JSON = {
+    "whole numbers with gaps": [{"n": 2**53 + 1}, {"n": None}],
+    "a value that only a later record has": [{"n": 1}] * 200 + [{"n": 1, "late": 2**53 + 1}],
+    "truth values with gaps": {"b": [True, None]},
+    "large numbers": {"u": [2**64 - 1, 0], "v": [2**64 - 1, None]},
+    "numbers of both kinds": {"x": [1, 2.5, None]},
+    "maps of different keys": {"m": [{"a": 1}, {"b": 2}, None]},
+    "lists": [{"l": [1]}, {"l": []}],
+    "texts": [{"t": "a"}, {"t": None}],
+    "nothing": [{"t": None}],
+    "no rows": {"a": [], "b": []},
+    "no records": [],
+}
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_no_value_of_json_is_lost_in_a_frame(worker, name):
+    value = JSON[name]
+    rows = value
+    if isinstance(value, dict):
+        rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    expected = [{key: row.get(key) for key in names} for row in rows]
+    for tool in ("pandas_rows", "polars_rows", "table_rows"):
+        got = worker.call(tool, value=value)
+        if name == "maps of different keys":
+            # A struct has all its fields in each row.
+            got = [{"m": row["m"] and {k: v for k, v in row["m"].items() if v}} for row in got]
+        assert got == expected, tool
+
+
 def test_records_and_columns_make_a_frame(worker):
     records = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
     columns = {"a": [1, 2], "b": ["x", "y"]}
@@ -79,6 +141,19 @@ def test_what_is_no_frame_is_refused(worker, value):
     assert "must be pl.DataFrame" in error["message"]
     error = worker.fail("pandas_series", value=TABLE)
     assert (error["code"], error["path"]) == ("SP2003", "value")
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "dataframes.md").read_text()
+
+
+def test_the_blocks_of_the_guide_run(tmp_path):
+    adapter = tmp_path / "guide.py"
+    adapter.write_text("\n\n".join(re.findall("```python\n(.*?)```", DOCS, re.DOTALL)))
+    prices = pd.DataFrame({"day": [1, 1, 2], "x": [1.0, 2.0, 5.0]})
+    with Worker(str(adapter)) as worker:
+        got = worker.call("daily", prices=prices)
+        assert got.to_dict("index") == {1: {"x": 1.5}, 2: {"x": 5.0}}
+        assert [tool["name"] for tool in worker.described["tools"]] == ["daily", "remember"]
 
 
 def test_the_schema_shows_frames(worker):

@@ -104,6 +104,10 @@ PANDAS = {
     "named index": pd.DataFrame({"a": [1, 2]}, index=pd.Index([3, 4], name="k")),
     "index of a column's name": pd.DataFrame({"a": [1, 2]}, index=pd.Index([3, 4], name="a")),
     "range": pd.DataFrame({"a": [1, 2, 3]}, index=pd.RangeIndex(10, 4, -2, name="r")),
+    "range without a name": pd.DataFrame({"a": [1, 2]}, index=pd.RangeIndex(5, 7)),
+    "range of a column's name": pd.DataFrame({"a": [1, 2]}, index=pd.RangeIndex(2, name="a")),
+    "range without columns": pd.DataFrame(index=pd.RangeIndex(3, 9, 3, name="r")),
+    "range without rows": pd.DataFrame({"a": []}, index=pd.RangeIndex(3, 3, 3, name="r")),
     "frequency": pd.DataFrame(
         {"a": [1, 2]}, index=pd.date_range("2024", periods=2, freq="D", tz="UTC", name="t")
     ),
@@ -126,6 +130,7 @@ SERIES = {
     "named by a number": pd.Series([1.5, 2], name=3, index=["a", "b"]),
     "objects": pd.Series(["a", None], dtype=object),
     "categories": pd.Series(["a", "b"], dtype="category", name="c"),
+    "range": pd.Series([1, 2], name="x", index=pd.RangeIndex(1, 5, 2, name="r")),
 }
 
 

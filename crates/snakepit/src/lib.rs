@@ -55,6 +55,11 @@
 //! - Workers are local processes; Unix only.
 #![forbid(unsafe_code)]
 
+/// The blocks of the guide to data frames compile.
+#[cfg(all(doctest, feature = "arrow"))]
+#[doc = include_str!("../../../docs/dataframes.md")]
+struct DataFramesGuide;
+
 mod args;
 #[cfg(feature = "arrow")]
 mod batch_stream;

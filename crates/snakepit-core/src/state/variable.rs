@@ -74,6 +74,8 @@ pub enum VariableType {
     List,
     /// A map with keys and values of any kind, which keep their kinds.
     Map,
+    /// A data frame or a column of one, kept as it is.
+    DataFrame,
 }
 
 impl VariableType {
@@ -89,6 +91,7 @@ impl VariableType {
         Self::Tensor,
         Self::List,
         Self::Map,
+        Self::DataFrame,
     ];
 
     /// Returns the name, for example `integer`.
@@ -104,6 +107,7 @@ impl VariableType {
             Self::Tensor => "tensor",
             Self::List => "list",
             Self::Map => "map",
+            Self::DataFrame => "data_frame",
         }
     }
 

@@ -5,6 +5,8 @@ mod batches;
 #[cfg(feature = "arrow")]
 mod cell;
 #[cfg(feature = "arrow")]
+mod extension;
+#[cfg(feature = "arrow")]
 mod ipc;
 #[cfg(feature = "arrow")]
 pub(crate) mod records;
@@ -84,6 +86,13 @@ kinds! {
 }
 
 impl DataFrameKind {
+    /// Returns the kind with this full name of a class in Python. `None` if no kind has it.
+    pub fn parse(name: &str) -> Option<Self> {
+        let named = Self::ALL.iter().copied();
+        // The first one has the name of another.
+        named.skip(1).find(|kind| kind.python_name() == name)
+    }
+
     /// Returns whether the kind is a single column instead of a table.
     pub const fn is_column(self) -> bool {
         matches!(
@@ -217,6 +226,10 @@ mod tests {
             assert_eq!(DataFrameKind::from_code(kind.code()), Some(*kind));
         }
         assert_eq!(DataFrameKind::from_code(200), None);
+        for kind in &DataFrameKind::ALL[1..] {
+            assert_eq!(DataFrameKind::parse(kind.python_name()), Some(*kind));
+        }
+        assert_eq!(DataFrameKind::parse("pandas.Frame"), None);
         assert!(DataFrameKind::PandasSeries.is_column() && !DataFrameKind::Arrow.is_column());
     }
 }

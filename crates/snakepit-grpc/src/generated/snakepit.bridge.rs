@@ -768,7 +768,7 @@ pub struct HostRequest {
 /// A value for third parties: readable, or binary if it is large and numeric.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VariableValue {
-    #[prost(oneof = "variable_value::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "variable_value::Kind", tags = "1, 2, 3, 4")]
     pub kind: ::core::option::Option<variable_value::Kind>,
 }
 /// Nested message and enum types in `VariableValue`.
@@ -784,13 +784,25 @@ pub mod variable_value {
         /// MessagePack with the extension types of docs/values.md.
         #[prost(bytes, tag = "3")]
         Msgpack(::prost::bytes::Bytes),
+        #[prost(message, tag = "4")]
+        DataFrame(super::DataFrame),
     }
+}
+/// A data frame, or a column of one, which is the only column of its stream. An `Any` may hold one, too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DataFrame {
+    /// The class that it has in Python, for example "pandas.DataFrame"; empty for a table of Arrow.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// An Arrow IPC stream without compressed buffers.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub ipc: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Variable {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// "string", "integer", "float", "boolean", "choice", "module", "embedding", "tensor", "list" or "map".
+    /// "string", "integer", "float", "boolean", "choice", "module", "embedding", "tensor", "list", "map" or "data_frame".
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// Absent in a list.
@@ -1078,6 +1090,8 @@ pub enum Encoding {
     Json = 2,
     /// The payload is one opaque byte string.
     Raw = 3,
+    /// The payload is one data frame, as an Arrow IPC stream.
+    Arrow = 4,
 }
 impl Encoding {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1090,6 +1104,7 @@ impl Encoding {
             Self::Msgpack => "ENCODING_MSGPACK",
             Self::Json => "ENCODING_JSON",
             Self::Raw => "ENCODING_RAW",
+            Self::Arrow => "ENCODING_ARROW",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1099,6 +1114,7 @@ impl Encoding {
             "ENCODING_MSGPACK" => Some(Self::Msgpack),
             "ENCODING_JSON" => Some(Self::Json),
             "ENCODING_RAW" => Some(Self::Raw),
+            "ENCODING_ARROW" => Some(Self::Arrow),
             _ => None,
         }
     }

@@ -3,16 +3,20 @@
 
 use prost::Message;
 use prost_types::Any;
-use snakepit_core::value::{DType, Tensor, Value};
+use snakepit_core::value::{DType, DataFrame, Tensor, Value};
 
-use super::json;
 use super::status::Fault;
+use super::{json, values};
+use crate::pb;
 
 /// Type URL of all values that the host sends, except for special numbers.
 const STRING_URL: &str = "type.googleapis.com/google.protobuf.StringValue";
 
 /// Type URL of numbers that JSON cannot represent.
 const FLOAT_URL: &str = "type.googleapis.com/snakepit.float";
+
+/// Full name of the message of a data frame.
+const FRAME: &str = "snakepit.bridge.DataFrame";
 
 /// Longest packed message that contains parts, in bytes: a part of two bytes takes about 70 in
 /// memory. JSON text has a limit of its own.
@@ -31,6 +35,14 @@ pub(super) fn write(value: &Value, limit: usize) -> Result<Any, Fault> {
     })
 }
 
+/// Converts a data frame for a client that reads them.
+pub(super) fn write_frame(frame: &DataFrame) -> Any {
+    Any {
+        type_url: format!("type.googleapis.com/{FRAME}"),
+        value: values::write_frame(frame).encode_to_vec(),
+    }
+}
+
 /// Converts a client's value.
 ///
 /// # Errors
@@ -38,6 +50,9 @@ pub(super) fn write(value: &Value, limit: usize) -> Result<Any, Fault> {
 pub(super) fn read(any: &Any) -> Result<Value, String> {
     let bytes = any.value.as_slice();
     let path = any.type_url.rsplit('/').next().unwrap_or_default();
+    if path == FRAME {
+        return values::read_frame(message::<pb::DataFrame>(bytes, path)?).map(Value::DataFrame);
+    }
     match path.strip_prefix("google.protobuf.") {
         Some("StringValue") => string(bytes),
         Some("BytesValue") => Ok(Value::Bytes(message::<Vec<u8>>(bytes, path)?.into())),

@@ -23,6 +23,8 @@ const MAX_METADATA: (usize, usize) = (128, 16 << 10);
 pub(super) enum Form {
     /// Results as `Any` and bytes; chunks of JSON or bytes.
     Any,
+    /// The same, but a result or a chunk that is a data frame as Arrow.
+    AnyOrArrow,
     /// JSON in one piece.
     Json,
     /// MessagePack in one piece.
@@ -45,11 +47,33 @@ pub(super) fn metadata(map: HashMap<String, String>) -> Result<Metadata, Fault> 
     Ok(map.into_iter().collect())
 }
 
+/// The entry of the metadata by which a client says how it reads data frames.
+const FRAMES: &str = "data_frames";
+
+/// Returns the form of results in `Any`.
+///
+/// # Errors
+/// The metadata names an unknown form of data frames.
+pub(super) fn any_form(metadata: &Metadata) -> Result<Form, Fault> {
+    match metadata.get(FRAMES).map(String::as_str) {
+        None | Some("json") => Ok(Form::Any),
+        Some("arrow") => Ok(Form::AnyOrArrow),
+        Some(other) => {
+            let other = short_name(other);
+            let message = format!("the metadata `{FRAMES}` is `json` or `arrow`, and not `{other}`");
+            Err(invalid(message))
+        }
+    }
+}
+
 /// Returns the arguments of a call, and the requested form of its result.
 ///
 /// # Errors
 /// The error names the malformed part.
-pub(super) fn of_call(request: pb::ExecuteToolRequest) -> Result<(Payload, Form), Fault> {
+pub(super) fn of_call(
+    request: pb::ExecuteToolRequest,
+    metadata: &Metadata,
+) -> Result<(Payload, Form), Fault> {
     if !request.buffers.is_empty() {
         return Err(invalid(
             "`buffers` are not taken; put the bytes into the payload",
@@ -58,7 +82,7 @@ pub(super) fn of_call(request: pb::ExecuteToolRequest) -> Result<(Payload, Form)
     let in_one_piece = !request.payload.is_empty() || request.encoding != 0;
     if !in_one_piece {
         let args = named(&request.parameters, &request.binary_parameters)?;
-        return Ok((args, Form::Any));
+        return Ok((args, any_form(metadata)?));
     }
     match pb::Encoding::try_from(request.encoding) {
         Ok(pb::Encoding::Msgpack) => {
@@ -69,9 +93,9 @@ pub(super) fn of_call(request: pb::ExecuteToolRequest) -> Result<(Payload, Form)
                 .map_err(|reason| invalid(format!("the payload is not valid JSON: {reason}")))?;
             Ok((Payload::encode(&value).map_err(unfit)?, Form::Json))
         }
-        Ok(pb::Encoding::Raw) => Err(ToolError::new(
+        Ok(pb::Encoding::Raw | pb::Encoding::Arrow) => Err(ToolError::new(
             ErrorCode::InvalidArguments,
-            "a raw payload holds no arguments: send a map or a list as MessagePack or JSON",
+            "a raw payload holds no arguments: send a map or a list as MessagePack or JSON, or `parameters`",
         )
         .into()),
         _ => Err(invalid("the payload has no `encoding` that is known")),
@@ -150,9 +174,16 @@ pub(super) async fn apart<T: Send + 'static>(
 ///
 /// # Errors
 /// The payload is malformed, or too large as JSON.
-pub(super) fn any_result(payload: &Payload, limit: usize) -> Result<(Any, Bytes), Fault> {
+pub(super) fn any_result(
+    payload: &Payload,
+    form: Form,
+    limit: usize,
+) -> Result<(Any, Bytes), Fault> {
     let value: Value = payload.decode().map_err(unfit)?;
     Ok(match value {
+        Value::DataFrame(frame) if form == Form::AnyOrArrow => {
+            (any::write_frame(&frame), Bytes::new())
+        }
         Value::Bytes(data) => (any::write(&Value::Map(Vec::new()), limit)?, data),
         value => (any::write(&value, limit)?, Bytes::new()),
     })
@@ -169,8 +200,8 @@ pub(super) fn result(
 ) -> Result<pb::ExecuteToolResponse, Fault> {
     let mut response = pb::ExecuteToolResponse::default();
     match form {
-        Form::Any => {
-            let (any, binary) = any_result(payload, limit)?;
+        Form::Any | Form::AnyOrArrow => {
+            let (any, binary) = any_result(payload, form, limit)?;
             (response.result, response.binary_result) = (Some(any), binary);
         }
         Form::Json => {
@@ -200,13 +231,18 @@ pub(super) fn chunk(
     }
     let value: Value = payload.decode().map_err(unfit)?;
     Ok(match value {
-        Value::Bytes(data) if form == Form::Any => (data, pb::Encoding::Raw),
+        Value::Bytes(data) if form != Form::Json => (data, pb::Encoding::Raw),
+        Value::DataFrame(frame) if form == Form::AnyOrArrow => {
+            (frame.ipc().clone(), pb::Encoding::Arrow)
+        }
         value => (json::write(&value, limit)?.into(), pb::Encoding::Json),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use snakepit_core::value::{DataFrame, DataFrameKind};
+
     use super::*;
 
     fn parameter(text: &str) -> Any {
@@ -282,7 +318,7 @@ mod tests {
                 "1001 parameters",
             ),
         ] {
-            let error = of_call(request).unwrap_err();
+            let error = of_call(request, &Metadata::new()).unwrap_err();
             assert!(error.message.contains(reason), "{error}");
         }
         let many = (0..129).map(|n| (n.to_string(), String::new())).collect();
@@ -294,7 +330,7 @@ mod tests {
     #[test]
     fn bytes_travel_by_themselves() {
         let payload = Payload::encode(&Value::Bytes(vec![1].into())).unwrap();
-        let (any, binary) = any_result(&payload, 100).unwrap();
+        let (any, binary) = any_result(&payload, Form::Any, 100).unwrap();
         assert_eq!((any.value.as_slice(), &*binary), (&b"{}"[..], &[1][..]));
         assert_eq!(
             chunk(&payload, Form::Any, 100),
@@ -305,5 +341,24 @@ mod tests {
             Ok((br#"{"$bytes":"AQ=="}"#.to_vec().into(), pb::Encoding::Json))
         );
         assert!(chunk(&payload, Form::Json, 10).is_err());
+    }
+
+    #[test]
+    fn data_frames_travel_as_arrow_to_clients_that_ask_for_it() {
+        let metadata = |form: &str| Metadata::from([("data_frames".to_owned(), form.to_owned())]);
+        let form = any_form(&metadata("arrow")).unwrap();
+        assert_eq!(any_form(&metadata("json")), Ok(Form::Any));
+        assert!(any_form(&metadata("csv")).unwrap_err().message.contains("`csv`"));
+        let frame = DataFrame::from_ipc(vec![7; 40]).with_kind(DataFrameKind::PandasFrame);
+        let payload = Payload::encode(&frame).unwrap();
+        let (any, binary) = any_result(&payload, form, 10).unwrap();
+        assert!(binary.is_empty());
+        assert_eq!(any::read(&any), Ok(frame.clone().into()));
+        let chunk = |form| chunk(&payload, form, 10);
+        assert_eq!(chunk(form), Ok((frame.ipc().clone(), pb::Encoding::Arrow)));
+        assert!(chunk(Form::Any).is_err());
+        let arguments = HashMap::from([("df".to_owned(), any)]);
+        let value: Value = named(&arguments, &HashMap::new()).unwrap().decode().unwrap();
+        assert_eq!(value.get("df"), Some(&frame.into()));
     }
 }

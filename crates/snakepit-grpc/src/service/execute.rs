@@ -165,7 +165,7 @@ impl Inner {
         let mut caller = caller.clone();
         caller.deadline = deadline::earlier(caller.deadline, request.timeout_us);
         caller.deadline = deadline::earlier(caller.deadline, timeout_of(&metadata)?);
-        let (args, form) = arguments::of_call(request)?;
+        let (args, form) = arguments::of_call(request, &metadata)?;
         let served = self.served(session.as_ref(), &tool);
         Ok(Prepared {
             session,

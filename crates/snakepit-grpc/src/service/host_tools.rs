@@ -43,7 +43,7 @@ impl Inner {
         let started = Instant::now();
         let mut response = pb::ExecuteElixirToolResponse::default();
         let result = async {
-            let (call, args) = self.prepare(&request, caller)?;
+            let (call, args, form) = self.prepare(&request, caller)?;
             let reply = self
                 .state
                 .tools()
@@ -51,7 +51,7 @@ impl Inner {
                 .await;
             let reply = reply.map_err(|error| self.told(&request, error))?;
             arguments::apart(&reply, move |reply| {
-                arguments::any_result(reply, max_message)
+                arguments::any_result(reply, form, max_message)
             })
             .await
         };
@@ -79,7 +79,7 @@ impl Inner {
         caller: &Caller,
         max_message: usize,
     ) -> Result<BoxStream<pb::ToolChunk>, Status> {
-        let (call, args) = self.prepare(request, caller).map_err(from_tool)?;
+        let (call, args, form) = self.prepare(request, caller).map_err(from_tool)?;
         let stream = self
             .state
             .tools()
@@ -87,7 +87,7 @@ impl Inner {
         let stream = stream.map_err(|error| from_tool(self.told(request, error)))?;
         let chunks = Chunks::new(
             &request.tool_name,
-            Form::Any,
+            form,
             max_message,
             Served::Local,
             stream,
@@ -95,13 +95,13 @@ impl Inner {
         Ok(chunks.into_stream())
     }
 
-    /// Returns the call and the arguments of a host tool.
+    /// Returns the call and the arguments of a host tool, and the form of its result.
     fn prepare(
         &self,
         request: &pb::ExecuteElixirToolRequest,
         caller: &Caller,
-    ) -> Result<(ToolCall, Payload), Fault> {
-        arguments::metadata(request.metadata.clone())?;
+    ) -> Result<(ToolCall, Payload, Form), Fault> {
+        let form = arguments::any_form(&arguments::metadata(request.metadata.clone())?)?;
         let session = self
             .session_of_call(&request.session_id)
             .map_err(|mut error| {
@@ -114,7 +114,7 @@ impl Inner {
         let mut call = ToolCall::new();
         call.session = session;
         caller.name(&mut call);
-        Ok((call, args))
+        Ok((call, args, form))
     }
 
     /// Returns the session that a call names, if any. The session must exist.

@@ -1,6 +1,6 @@
 //! The wire form of the values of variables and programs.
 
-use snakepit_core::value::{DType, Payload, Tensor, Value};
+use snakepit_core::value::{DType, DataFrame, DataFrameKind, Payload, Tensor, Value};
 
 use super::json;
 use super::status::{Fault, invalid, short_name};
@@ -20,6 +20,34 @@ pub(super) fn read(value: Option<pb::VariableValue>) -> Result<Value, Fault> {
             .decode()
             .map_err(|error| invalid(format!("the value is not valid MessagePack: {error}"))),
         Some(Kind::Buffer(buffer)) => read_buffer(buffer),
+        Some(Kind::DataFrame(frame)) => read_frame(frame).map_err(invalid).map(Value::DataFrame),
+    }
+}
+
+/// Converts a client's data frame. Its stream is examined by whoever reads it.
+///
+/// # Errors
+/// The class is unknown.
+pub(super) fn read_frame(frame: pb::DataFrame) -> Result<DataFrame, String> {
+    let kind = match frame.kind.as_str() {
+        "" => DataFrameKind::Arrow,
+        name => DataFrameKind::parse(name).ok_or_else(|| {
+            let name = short_name(name);
+            format!("the class `{name}` of a data frame is unknown: leave it empty")
+        })?,
+    };
+    Ok(DataFrame::from_ipc(frame.ipc).with_kind(kind))
+}
+
+/// Converts a data frame for a client.
+pub(super) fn write_frame(frame: &DataFrame) -> pb::DataFrame {
+    let kind = match frame.kind() {
+        DataFrameKind::Arrow => "",
+        kind => kind.python_name(),
+    };
+    pb::DataFrame {
+        kind: kind.to_owned(),
+        ipc: frame.ipc().clone(),
     }
 }
 
@@ -42,7 +70,7 @@ fn read_buffer(buffer: pb::Buffer) -> Result<Value, Fault> {
 }
 
 /// Converts a value for a client: bytes and arrays become buffers (small readable arrays JSON),
-/// values that JSON preserves become JSON, and all others MessagePack.
+/// data frames are sent as such, values that JSON preserves become JSON, and all others MessagePack.
 pub(super) fn write(value: &Value) -> pb::VariableValue {
     let kind = match value {
         // As the value of a variable the text becomes an array again.
@@ -56,6 +84,7 @@ pub(super) fn write(value: &Value) -> pb::VariableValue {
             data: data.clone(),
             ..pb::Buffer::default()
         }),
+        Value::DataFrame(frame) => Kind::DataFrame(write_frame(frame)),
         value if survives_json(value) => Kind::Json(whole_text(value)),
         value => match Payload::encode(value) {
             Ok(payload) => Kind::Msgpack(payload.bytes),
@@ -152,6 +181,11 @@ mod tests {
                 Tensor::new(DType::parse("datetime64[25s]").unwrap(), [1], vec![1; 8]).unwrap(),
             ),
             Value::Array(Tensor::new(DType::Complex128, [0, 2], vec![]).unwrap()),
+            Value::DataFrame(DataFrame::from_ipc(vec![1; 100])),
+            Value::DataFrame(
+                DataFrame::from_ipc(vec![2; 100]).with_kind(DataFrameKind::PolarsSeries),
+            ),
+            Value::List(vec![Value::DataFrame(DataFrame::from_ipc(vec![3; 100]))]),
             Value::Map(vec![(
                 FrozenSet::new([1.into(), 2.into()]).into(),
                 Value::List(vec![Tensor::from(vec![0.5]).into()]),
@@ -189,6 +223,12 @@ mod tests {
                 kind: Some(Kind::Json(text.to_owned())),
             })
         };
+        let frame = |kind: &str| {
+            let (kind, ipc) = (kind.to_owned(), Vec::new().into());
+            Some(pb::VariableValue {
+                kind: Some(Kind::DataFrame(pb::DataFrame { kind, ipc })),
+            })
+        };
         for (value, reason) in [
             (None, "missing"),
             (Some(pb::VariableValue::default()), "missing"),
@@ -205,6 +245,7 @@ mod tests {
             (buffer("float32", vec![u64::MAX, 2]), "there can be"),
             (buffer("uint8", vec![1; 40]), "dimensions"),
             (buffer("", vec![8]), "needs a `dtype`"),
+            (frame("pandas.Frame"), "`pandas.Frame` of a data frame is unknown"),
         ] {
             let error = read(value).unwrap_err();
             assert!(error.message.contains(reason), "{}", error.message);

@@ -12,7 +12,7 @@ use crate::sessions::builder;
 use crate::support::pool_of;
 use crate::telemetry;
 
-async fn client(path: &std::path::Path) -> BridgeServiceClient<Channel> {
+pub(crate) async fn client(path: &std::path::Path) -> BridgeServiceClient<Channel> {
     let address = format!("unix:{}", path.display());
     let channel = Endpoint::from_shared(address).unwrap().connect().await;
     BridgeServiceClient::new(channel.unwrap())

@@ -10,12 +10,14 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use snakepit::{DataFrame, DataFrameKind, Error, HostTool, Snakepit, Value, args};
+use snakepit::{
+    DataFrame, DataFrameKind, Error, HostTool, NewVariable, Snakepit, Value, VariableType, args,
+};
 
 use crate::support::{pool_of, root};
 
 /// An interpreter that has the libraries; that of the Python tests, unless the host's own has them.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let own = std::env::var_os("SNAKEPIT_PYTHON").map(PathBuf::from);
     let found = [own, Some(root().join(".venv/bin/python"))];
     let found = found.into_iter().flatten().find(|python| {
@@ -33,13 +35,13 @@ fn python() -> Option<PathBuf> {
     found
 }
 
-async fn start(python: &PathBuf) -> Snakepit {
+pub(crate) async fn start(python: &PathBuf) -> Snakepit {
     let adapter = root().join("crates/snakepit/tests/e2e/frames.py");
     let pool = pool_of("frames", adapter.to_str().unwrap()).python(python);
     Snakepit::builder().pool(pool).start().await.unwrap()
 }
 
-fn batch() -> RecordBatch {
+pub(crate) fn batch() -> RecordBatch {
     let numbers: ArrayRef = Arc::new(Float64Array::from(vec![2.5, 1.5]));
     let counts: ArrayRef = Arc::new(Int64Array::from(vec![2, 1]));
     RecordBatch::try_from_iter([("x", numbers), ("n", counts)]).unwrap()
@@ -129,9 +131,15 @@ async fn frames_cross_in_streams_batches_sessions_and_host_tools() {
         Ok(batches.iter().map(RecordBatch::num_rows).sum::<usize>())
     })
     .exposed();
+    let with_rows = HostTool::sync("with_rows", |_, Rows { frame }: Rows| {
+        let batches = Vec::<RecordBatch>::try_from(&frame)?;
+        let again = DataFrame::from_batches(&batches[0].schema(), &batches)?;
+        Ok(again.with_kind(frame.kind()))
+    });
     let snakepit = Snakepit::builder()
         .pool(pool)
         .host_tool(rows)
+        .host_tool(with_rows.exposed())
         .start()
         .await
         .unwrap();
@@ -156,6 +164,90 @@ async fn frames_cross_in_streams_batches_sessions_and_host_tools() {
         assert_eq!(item.unwrap().kind(), DataFrameKind::PandasFrame);
     }
     snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_keep_frames_for_both_ends() {
+    let Some(python) = python() else { return };
+    let snakepit = start(&python).await;
+    let session = snakepit.session("s");
+    let kinds: Vec<String> = session.execute("remembered", ()).await.unwrap();
+    let read = [
+        "DataFrame", "DataFrame", "Table", "Series", "Series", "Int64Array", "Table",
+    ];
+    let expected: Vec<_> = read.into_iter().flat_map(|kind| ["data_frame", kind]).collect();
+    assert_eq!(kinds, expected);
+    let state = session.state().unwrap();
+    let variable = state.variable("polars").unwrap();
+    assert_eq!(variable.kind, VariableType::DataFrame);
+    let Value::DataFrame(frame) = &*variable.value else {
+        panic!("{}", variable.value)
+    };
+    assert_eq!(frame.kind(), DataFrameKind::PolarsFrame);
+    assert!(variable.value_bytes() >= frame.ipc().len());
+    let frame = DataFrame::try_from(&batch()).unwrap();
+    let frame = frame.with_kind(DataFrameKind::PandasFrame);
+    let new = NewVariable::new("from_rust", VariableType::DataFrame, frame.clone());
+    state.register(new).unwrap();
+    let got: Value = session.execute("from_rust", ()).await.unwrap();
+    let numbers = Value::List(vec![2.into(), 1.into()]);
+    assert_eq!(got, Value::List(vec!["DataFrame".into(), numbers]));
+    assert_eq!(state.set("from_rust", frame, Some(1)).unwrap().version, 2);
+    let error = state.set("from_rust", 5, None).unwrap_err();
+    assert_eq!(error.code().as_str(), "SP7103");
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_json_lacks_is_its_text_or_its_parts() {
+    let Some(python) = python() else { return };
+    let snakepit = start(&python).await;
+    let rows = async |tool: &str| {
+        let frame: DataFrame = snakepit.execute(tool, ()).await.unwrap();
+        let Value::List(rows) = frame.to_records().unwrap() else {
+            panic!("no rows")
+        };
+        rows
+    };
+    let stepped = rows("stepped").await;
+    let days = stepped.iter().map(|row| row.get("day").cloned().unwrap());
+    assert_eq!(days.collect::<Vec<_>>(), [10.into(), 8.into(), 6.into()]);
+    for row in rows("periods").await {
+        let Value::Map(pairs) = &row else { panic!("{row}") };
+        for (name, text) in pairs {
+            if let Value::Str(name) = name
+                && let Some(name) = name.strip_suffix(" text")
+            {
+                assert_eq!(row.get(name), Some(text), "{name}");
+            }
+        }
+        assert_eq!(row.get("month"), row.get("M text"));
+    }
+    let text = Value::List(rows("stand_ins").await).json_text().unwrap().to_string();
+    let first = r#"{"interval":{"left":0,"right":1,"closed":"right"},"uuid":"30313233-3435-3637-3839-616263646566","flag":true}"#;
+    assert!(text.starts_with(&format!("[{first},")), "{text}");
+    assert!(text.ends_with(r#""flag":false}]"#), "{text}");
+    snakepit.shutdown().await;
+}
+
+#[expect(dead_code, reason = "its main function is not called here")]
+#[path = "../../examples/dataframes.rs"]
+mod example;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_runs() {
+    let Some(python) = python() else { return };
+    let adapter = root().join("crates/snakepit/examples/dataframes.py");
+    let pool = pool_of("main", adapter.to_str().unwrap()).python(&python);
+    let lines = example::run(pool).await.unwrap();
+    let expected = [
+        r#"means (pandas.DataFrame): [{"symbol":"ants","price":3.0},{"symbol":"bees","price":5.0}]"#,
+        r#"in another currency (polars.DataFrame): [{"symbol":"ants","price":1.0},{"symbol":"bees","price":10.0},{"symbol":"ants","price":2.0}]"#,
+        "a part of 2 rows",
+        "a part of 1 rows",
+        r#"the last trade: {"symbol": "ants", "price": 4.0}"#,
+    ];
+    assert_eq!(lines, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,8 @@ mod compat;
 mod crash;
 #[cfg(all(feature = "arrow", feature = "process"))]
 mod data_frames;
+#[cfg(feature = "bridge")]
+mod data_frames_grpc;
 #[cfg(feature = "cli")]
 mod diagnose;
 #[cfg(feature = "cli")]
@@ -111,11 +113,11 @@ mod trace_command;
 mod user_code;
 #[cfg(feature = "process")]
 mod values;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "arrow", feature = "process"))]
 mod values_elements;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "arrow", feature = "process"))]
 mod values_page;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "arrow", feature = "process"))]
 mod values_table;
 #[cfg(feature = "web")]
 mod web;

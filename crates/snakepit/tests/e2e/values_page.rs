@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use arrow_array::{RecordBatch, RecordBatchReader as _};
 use serde::Deserialize;
 use snakepit::{Error, ErrorCode, HostTool, Snakepit, Value, args};
 
@@ -78,9 +79,24 @@ fn samples(there: &HashSet<String>) -> Vec<&'static Sample> {
         .collect()
 }
 
-/// Equal, and not-a-number to itself.
+/// A value as text: not-a-number is equal to itself, and a data frame to one of the same columns,
+/// whoever has written it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::DataFrame(frame) => {
+            let batches = Vec::<RecordBatch>::try_from(frame).unwrap();
+            let columns = batches.iter().map(RecordBatch::columns);
+            let fields = frame.batches().unwrap().schema();
+            let names: Vec<_> = fields.fields().iter().map(|field| field.name()).collect();
+            format!("{} {names:?} {:?}", frame.kind(), columns.collect::<Vec<_>>())
+        }
+        Value::List(items) => format!("{:?}", items.iter().map(text).collect::<Vec<_>>()),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Asserts that two values are equal.
 fn assert_same(found: &Value, expected: &Value, what: &str) {
-    let text = |value: &Value| format!("{value:?}");
     assert!(
         found == expected || text(found) == text(expected),
         "{what}: {found:?}, expected {expected:?}"
@@ -234,7 +250,12 @@ fn table() -> String {
     let elements = ELEMENTS.iter().flat_map(|(.., samples)| *samples);
     for Sample { sent, back, value } in ROWS.iter().flat_map(|row| row.samples).chain(elements) {
         let back = back.map_or("the same".to_owned(), |back| format!("`{back}`"));
-        writeln!(page, "| `{sent}` | {back} | `{}` |", value()).unwrap();
+        let value = match value() {
+            // The bytes of a stream are its writer's affair.
+            Value::DataFrame(frame) => format!("<{}>", frame.kind()),
+            value => value.to_string(),
+        };
+        writeln!(page, "| `{sent}` | {back} | `{value}` |").unwrap();
     }
     page.push_str("\nRefused:\n\n| value | the message has |\n|---|---|\n");
     for one in REFUSED {

@@ -91,6 +91,7 @@ impl Spec {
             (T::Embedding | T::Tensor, value) => self.array(value),
             (T::List, value @ (Value::List(_) | Value::FrozenSet(_))) => self.container(value),
             (T::Map, value @ Value::Map(_)) => self.container(value),
+            (T::DataFrame, value @ Value::DataFrame(_)) => Ok(value),
             (_, other) => Err(self.wrong(kind_of(&other))),
         }
     }

@@ -14,9 +14,10 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, OffsetSizeTrait};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 use bytes::Bytes;
 
+use super::extension::Cells;
 use crate::value::Value;
 
 /// Returns whether all cells of a type, at every depth, can be converted into values.
@@ -71,15 +72,20 @@ pub(super) fn value(array: &dyn Array, index: usize) -> Value {
         DataType::Decimal64(..) => decimal::<Decimal64Type>(array, index),
         DataType::Decimal128(..) => decimal::<Decimal128Type>(array, index),
         DataType::Decimal256(..) => decimal::<Decimal256Type>(array, index),
-        DataType::List(_) => list::<i32>(array, index),
-        DataType::LargeList(_) => list::<i64>(array, index),
-        DataType::FixedSizeList(..) => all(&*array.as_fixed_size_list().value(index)),
+        DataType::List(field) => list::<i32>(array, field, index),
+        DataType::LargeList(field) => list::<i64>(array, field, index),
+        DataType::FixedSizeList(field, _) => {
+            all(&*array.as_fixed_size_list().value(index), field)
+        }
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
             let pairs = fields.iter().zip(columns);
             Value::Map(
                 pairs
-                    .map(|(field, column)| (field.name().as_str().into(), value(column, index)))
+                    .map(|(field, column)| {
+                        let cell = Cells::of(field).value(column, index);
+                        (field.name().as_str().into(), cell)
+                    })
                     .collect(),
             )
         }
@@ -168,10 +174,12 @@ fn decimal<T: DecimalType + ArrowPrimitiveType>(array: &dyn Array, index: usize)
     Value::Decimal(array.as_primitive::<T>().value_as_string(index))
 }
 
-fn list<O: OffsetSizeTrait>(array: &dyn Array, index: usize) -> Value {
-    all(&*array.as_list::<O>().value(index))
+fn list<O: OffsetSizeTrait>(array: &dyn Array, field: &Field, index: usize) -> Value {
+    all(&*array.as_list::<O>().value(index), field)
 }
 
-fn all(items: &dyn Array) -> Value {
-    Value::List((0..items.len()).map(|index| value(items, index)).collect())
+fn all(items: &dyn Array, field: &Field) -> Value {
+    let cells = Cells::of(field);
+    let items = (0..items.len()).map(|index| cells.value(items, index));
+    Value::List(items.collect())
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use arrow_array::{Array, RecordBatch, RecordBatchReader as _};
 use arrow_schema::{DataType, Fields};
 
+use super::extension::Cells;
 use super::{DataFrame, cell};
 use crate::value::{JsonError, Value};
 
@@ -23,6 +24,7 @@ const PER_BYTE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Records {
     fields: Fields,
+    cells: Vec<Cells>,
     batches: Vec<RecordBatch>,
     /// The data frame is a single column, whose cells are the rows.
     column: bool,
@@ -31,7 +33,7 @@ pub(crate) struct Records {
 impl DataFrame {
     /// Returns the rows as a list of maps; a column without an index as a list of its values. Times
     /// become ISO 8601 texts (with a zone: in UTC), decimals become [`Value::Decimal`], time spans
-    /// become seconds.
+    /// become seconds, periods of pandas the texts that pandas shows.
     ///
     /// # Errors
     /// [`JsonError::DataFrame`] if the stream is malformed, has a type without a corresponding
@@ -78,6 +80,7 @@ impl Records {
             }
         }
         Ok(Self {
+            cells: fields.iter().map(|field| Cells::of(field)).collect(),
             fields,
             batches,
             column,
@@ -89,14 +92,15 @@ impl Records {
         self.batches
             .iter()
             .flat_map(|batch| (0..batch.num_rows()).map(move |index| (batch, index)))
-            .map(|(batch, index)| match self.column {
-                true => cell::value(batch.column(0), index),
-                false => {
-                    let columns = self.fields.iter().zip(batch.columns());
-                    let pairs = columns.map(|(field, column)| {
-                        (field.name().as_str().into(), cell::value(column, index))
-                    });
-                    Value::Map(pairs.collect())
+            .map(|(batch, index)| {
+                let columns = self.cells.iter().zip(batch.columns());
+                let mut values = columns.map(|(cells, column)| cells.value(column, index));
+                match self.column {
+                    true => values.next().unwrap_or_default(),
+                    false => {
+                        let names = self.fields.iter().map(|field| field.name().as_str().into());
+                        Value::Map(names.zip(values).collect())
+                    }
                 }
             })
     }

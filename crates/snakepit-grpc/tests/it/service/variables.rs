@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use snakepit_core::value::{Tensor, Value};
+use snakepit_core::value::{DataFrame, DataFrameKind, Tensor, Value};
 use snakepit_grpc::pb;
 use snakepit_grpc::pb::variable_value::Kind;
 use snakepit_grpc::pb::{set_result, variable_result};
@@ -272,6 +272,38 @@ async fn large_arrays_travel_as_they_are() {
     assert_eq!(found.next().unwrap().value, json("[1.5,2.5]"));
     let session = host.state.sessions().get(&"s".into()).unwrap();
     assert_eq!(*session.variable("t").unwrap().value, Value::Array(tensor));
+}
+
+#[tokio::test]
+async fn data_frames_travel_as_arrow() {
+    let mut host = served().await;
+    open(&mut host.client, "s").await;
+    let value = |kind: &str| {
+        let (kind, ipc) = (kind.to_owned(), vec![1; 5000].into());
+        Some(pb::VariableValue {
+            kind: Some(Kind::DataFrame(pb::DataFrame { kind, ipc })),
+        })
+    };
+    for (name, kind) in [("t", ""), ("p", "pandas.Series"), ("r", "pyarrow.RecordBatch")] {
+        let request = new(name, "data_frame", value(kind));
+        host.client.register_variable(request).await.unwrap();
+        let found = get(&mut host.client, &[name]).await.remove(0);
+        let found = variable(found);
+        assert_eq!((&*found.r#type, &found.value), ("data_frame", &value(kind)));
+        assert!(found.size >= 5000);
+    }
+    let session = host.state.sessions().get(&"s".into()).unwrap();
+    let kept = session.variable("p").unwrap();
+    let frame = DataFrame::from_ipc(vec![1; 5000]).with_kind(DataFrameKind::PandasSeries);
+    assert_eq!(*kept.value, Value::DataFrame(frame));
+    for (value, said) in [
+        (value("pandas.Frame"), "`pandas.Frame` of a data frame is unknown"),
+        (json("[1]"), "is of type data_frame, the value is a list"),
+    ] {
+        let status = host.client.register_variable(new("x", "data_frame", value)).await;
+        let status = status.unwrap_err();
+        assert!(status.message().contains(said), "{}", status.message());
+    }
 }
 
 #[tokio::test]
