@@ -67,10 +67,10 @@ def test_numpy_numbers_that_are_none_stay_so():
     [
         (np.datetime64("NaT"), "not a time", "None"),
         (np.timedelta64("NaT"), "not a time", "None"),
-        (np.datetime64(1, "ns"), "datetime64[ns]", "astype"),
-        (np.timedelta64(999, "ns"), "timedelta64[ns]", "astype"),
-        (np.timedelta64(5, "Y"), "timedelta64[Y]", "astype"),
-        (np.datetime64(10**6, "Y"), "datetime64[Y]", "astype"),
+        (np.datetime64(1, "ns"), "datetime64[ns]", "asarray"),
+        (np.timedelta64(999, "ns"), "timedelta64[ns]", "asarray"),
+        (np.timedelta64(5, "Y"), "timedelta64[Y]", "asarray"),
+        (np.datetime64(10**6, "Y"), "datetime64[Y]", "asarray"),
         (np.complex64(1j), "numpy.complex64", "value.real"),
         (np.longdouble(1), "numpy.", "float(value)"),
         (np.zeros(1, [("a", "i4")])[0], "numpy.", ".item()"),
@@ -146,7 +146,7 @@ def test_pandas_times():
         message, help = refusal(value)
         assert what in message and help
     for value, way_out in [
-        (pd.Index([1]), "to_numpy"),
+        (pd.Index([1]), "pandas.Series"),
     ]:
         assert way_out in refusal(value)[1]
 

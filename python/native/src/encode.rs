@@ -15,7 +15,7 @@ use crate::array;
 use crate::kinds;
 use crate::msgpack::{self, MAX_DEPTH, Token, ext, write};
 use crate::raw;
-pub(crate) use refusal::{EncodeError, type_name};
+pub(crate) use refusal::{EncodeError, named};
 use refusal::{changed, failed, unsendable};
 
 /// Appends the encoded value. After an error, `out` may hold a part of it.
@@ -75,7 +75,7 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
             .getattr("value")
             .map_err(|error| failed(value, &error))?;
         let depth = deeper(depth)?;
-        return any(&inner, out, depth);
+        return any(&inner, out, depth).map_err(|error| error.inside(|| ".value".to_owned()));
     }
     if let Ok(text) = value.cast::<PyString>() {
         return string(text, out);
@@ -130,9 +130,7 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
 }
 
 fn string(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let text = text.to_str().map_err(|_| {
-        EncodeError::new("is a text with a lone surrogate, which UTF-8 cannot carry")
-    })?;
+    let text = text.to_str().map_err(|_| refusal::surrogate(text))?;
     write(out, Token::Str(text));
     Ok(())
 }
@@ -143,9 +141,9 @@ fn int(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     } else if let Ok(value) = number.extract::<u64>() {
         write(out, Token::UInt(value));
     } else {
-        return Err(EncodeError::new(
-            "is an int outside of 64 bits (-2^63 to 2^64-1)",
-        ));
+        let what = "is an int outside of 64 bits (-2^63 to 2^64-1)";
+        let help = "send `decimal.Decimal(value)`, which keeps every digit, or `str(value)`";
+        return Err(EncodeError::new(what).help(help));
     }
     Ok(())
 }
@@ -312,7 +310,7 @@ fn hashable(
     if !container && !array::is_array(value) {
         return Ok(());
     }
-    let what = format!("is a {} {}", type_name(value), place.refused);
+    let what = format!("is {} {}", named(value), place.refused);
     Err(EncodeError::new(what).help(place.help))
 }
 
@@ -333,7 +331,8 @@ fn extension(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
 
 fn deeper(depth: usize) -> Result<usize, EncodeError> {
     if depth >= MAX_DEPTH {
-        return Err(EncodeError::new("nests more than 128 levels deep"));
+        let help = "send it flatter; a value that contains itself cannot be sent";
+        return Err(EncodeError::new("nests more than 128 levels deep").help(help));
     }
     Ok(depth + 1)
 }

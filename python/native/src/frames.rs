@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
 use crate::decode::DecodeError;
-use crate::encode::{EncodeError, type_name};
+use crate::encode::{EncodeError, named};
 use crate::msgpack::{ext, ext_header};
 use crate::raw;
 use crate::shared::body::Tail;
@@ -97,7 +97,7 @@ fn fits(size: usize) -> Result<(), EncodeError> {
 /// Converts an exception of `_frames` into an error: the reason of a `Refused`, or the text of any
 /// other exception.
 fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
-    let name = type_name(value);
+    let name = named(value);
     let parts = error.value(value.py()).getattr("args");
     let parts = parts.and_then(|args| args.cast_into::<PyTuple>().map_err(PyErr::from));
     let is_ours = error
@@ -109,13 +109,13 @@ fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
         && let Ok((path, what, help)) = parts.extract::<(String, String, String)>()
     {
         let refused = match path.is_empty() {
-            true => EncodeError::new(format!("is a {name} that {what}")),
+            true => EncodeError::new(format!("is {name} that {what}")),
             // The text describes the value at that place.
-            false => EncodeError::new(format!("{what} (in a {name})")).at(path),
+            false => EncodeError::new(format!("{what} (in {name})")).at(path),
         };
         return refused.help(help);
     }
-    EncodeError::new(format!("is a {name} that cannot be sent: {error}"))
+    EncodeError::new(format!("is {name} that cannot be sent: {error}"))
         .help("send its columns as arrays or lists")
 }
 

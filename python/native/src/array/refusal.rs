@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 
 use super::dtype::DType;
-use crate::encode::{EncodeError, type_name};
+use crate::encode::{EncodeError, named};
 use crate::kinds;
 
 /// Longest name of an element type that is shown, in characters. The name of a structured type
@@ -119,7 +119,7 @@ pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
         return Ok(());
     }
     if kinds::MASKED_ARRAY.is_instance(value) {
-        let what = format!("is a {}, whose mask cannot be sent", type_name(value));
+        let what = format!("is {}, whose mask cannot be sent", named(value));
         let help =
             "fill the masked elements, for example with `.filled(0)`, or send mask and data apart";
         return Err(EncodeError::new(what).help(help));
@@ -138,8 +138,8 @@ pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
         return Ok(());
     }
     let what = format!(
-        "is a {}, which says more than its elements do",
-        type_name(value)
+        "is {}, which says more than its elements do",
+        named(value)
     );
     let help = if own("unit") {
         "send `.value`, and the unit apart"

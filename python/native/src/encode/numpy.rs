@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyComplex, PyInt, PyTuple};
 
-use super::refusal::{EncodeError, failed, type_name};
+use super::refusal::{EncodeError, failed, named, type_name};
 use super::{any, times};
 use crate::kinds;
 
@@ -25,13 +25,22 @@ pub(super) fn scalar(
     let refused = || EncodeError::new(format!("is a numpy.{}, which cannot be sent", name(value)));
     // `item` of a `longdouble` is a `longdouble`; that of a record has no names.
     if plain.get_type().is(value.get_type()) {
-        return Err(refused().help("send `float(value)`"));
+        return Err(refused().help(match kind {
+            'c' => "send `[float(value.real), float(value.imag)]`",
+            _ => "send `float(value)`",
+        }));
     }
     if plain.is_instance_of::<PyComplex>() {
         return Err(refused().help("send `[value.real, value.imag]`"));
     }
     if plain.is_instance_of::<PyTuple>() {
-        return Err(refused().help("send `value.item()`, or a dict of its fields"));
+        let what = format!(
+            "is {} of {}, which cannot be sent",
+            named(value),
+            name(value)
+        );
+        let help = "send `dict(zip(value.dtype.names, value.item()))`, or `value.item()`";
+        return Err(EncodeError::new(what).help(help));
     }
     any(&plain, out, depth)
 }
@@ -49,13 +58,12 @@ fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
             "is a numpy.{} of {value}, which no class of `datetime` can hold",
             name(value)
         );
-        let help =
-            "convert it, for example with `.astype(\"datetime64[us]\")`, or send it as a number";
+        let help = "send `numpy.asarray(value)`, which keeps its type, or `str(value)`";
         return Err(EncodeError::new(what).help(help));
     }
     match times::encode(&plain, out)? {
         true => Ok(()),
-        false => Err(EncodeError::new(format!("is a {}", type_name(&plain)))),
+        false => Err(EncodeError::new(format!("is {}", named(&plain)))),
     }
 }
 
@@ -67,6 +75,13 @@ fn plain_time<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAn
         return Ok(None);
     }
     if !plain.is_instance_of::<PyInt>() {
+        return Ok(Some(plain));
+    }
+    // Without a unit it is a number, which numpy accepts for a time of any unit.
+    let unit = PyModule::import(value.py(), "numpy")?
+        .call_method1("datetime_data", (value.getattr("dtype")?,))?
+        .get_item(0)?;
+    if unit.eq("generic")? {
         return Ok(Some(plain));
     }
     // The unit is finer than a microsecond: use the same moment in microseconds, if there is one.

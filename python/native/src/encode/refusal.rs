@@ -3,6 +3,7 @@
 use std::fmt;
 
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
 
 /// A value that cannot be sent: its place, the reason, and what to send instead. It lies behind a
 /// pointer, so that the result of a value that can be sent fits a register.
@@ -77,7 +78,7 @@ impl fmt::Display for EncodeError {
 /// Returns the error for a value of a type that cannot be sent. Python code supplies the hint for
 /// types of known libraries.
 pub(super) fn unsendable(value: &Bound<'_, PyAny>) -> EncodeError {
-    let error = EncodeError::new(format!("is a {}, which cannot be sent", type_name(value)));
+    let error = EncodeError::new(format!("is {}, which cannot be sent", named(value)));
     let module = value.py().import("snakepit_bridge._instead");
     let help = module
         .and_then(|module| module.call_method1("instead", (value,)))
@@ -100,11 +101,43 @@ pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
     }
 }
 
+/// Full name of the type with its article.
+pub(crate) fn named(value: &Bound<'_, PyAny>) -> String {
+    let name = type_name(value);
+    let article = match name.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']) {
+        true => "an",
+        false => "a",
+    };
+    format!("{article} {name}")
+}
+
 pub(super) fn failed(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
     EncodeError::new(format!(
-        "is a {} that cannot be read: {error}",
-        type_name(value)
+        "is {} that cannot be read: {error}",
+        named(value)
     ))
+}
+
+/// A text that UTF-8 cannot carry, with the first character for which that is so.
+pub(super) fn surrogate(text: &Bound<'_, PyString>) -> EncodeError {
+    let first = || -> PyResult<(usize, String)> {
+        let lossy = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
+        let lossy = lossy.cast_into::<PyBytes>()?;
+        let valid = lossy.as_bytes().utf8_chunks().next();
+        let at = valid.map_or(0, |chunk| chunk.valid().chars().count());
+        let shown = text.get_item(at)?.repr()?;
+        Ok((at, shown.to_string()))
+    };
+    let name = named(text);
+    let what = match first() {
+        Ok((at, shown)) => {
+            format!("is {name} with the lone surrogate {shown} at {at}, which UTF-8 cannot carry")
+        }
+        Err(_) => format!("is {name} with a lone surrogate, which UTF-8 cannot carry"),
+    };
+    EncodeError::new(what).help(
+        "send bytes, `value.encode(\"utf-8\", \"surrogatepass\")`, or a text, `value.encode(\"utf-8\", \"replace\").decode()`",
+    )
 }
 
 pub(super) fn changed() -> EncodeError {

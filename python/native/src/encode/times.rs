@@ -3,7 +3,7 @@
 
 use pyo3::prelude::*;
 
-use super::refusal::{EncodeError, failed, type_name};
+use super::refusal::{EncodeError, failed, named};
 use crate::kinds::{self, Kind};
 use crate::msgpack::{Token, ext, write};
 
@@ -17,6 +17,7 @@ pub(super) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<bool
     ] {
         if kind.is_instance(value) {
             exact(value, kind, "nanosecond")?;
+            has_offset(value)?;
             let text = iso(value, kind).map_err(|error| failed(value, &error))?;
             write(out, Token::Ext(code, text.as_bytes()));
             return Ok(true);
@@ -29,7 +30,7 @@ pub(super) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<bool
     let total = micros(value).map_err(|error| failed(value, &error))?;
     let total = i64::try_from(total).map_err(|_| {
         EncodeError::new("is a timedelta outside of 64 bits of microseconds")
-            .help("send seconds as a number")
+            .help("send `value.total_seconds()`")
     })?;
     write(out, Token::Ext(ext::TIMEDELTA, &total.to_be_bytes()));
     Ok(true)
@@ -55,10 +56,25 @@ fn exact(value: &Bound<'_, PyAny>, kind: &Kind, finer: &str) -> Result<(), Encod
         return Ok(());
     }
     let what = format!(
-        "is a {} with nanoseconds, and microseconds are the finest that can be sent",
-        type_name(value)
+        "is {} with nanoseconds, and microseconds are the finest that can be sent",
+        named(value)
     );
-    Err(EncodeError::new(what).help("round it, for example with `.round(\"us\")`"))
+    Err(EncodeError::new(what).help(
+        "round it, `value.round(\"us\")`, or send `numpy.asarray(value.to_numpy())`, which keeps them",
+    ))
+}
+
+/// Refuses a time whose zone has no offset without a date: it would be read as one without a zone.
+fn has_offset(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
+    let lost = || -> PyResult<bool> {
+        let zone = value.getattr_opt("tzinfo")?.filter(|zone| !zone.is_none());
+        Ok(zone.is_some() && value.call_method0("utcoffset")?.is_none())
+    };
+    if !lost().map_err(|error| failed(value, &error))? {
+        return Ok(());
+    }
+    let what = format!("is {} whose zone has no offset by itself", named(value));
+    Err(EncodeError::new(what).help("send `[value.replace(tzinfo=None), str(value.tzinfo)]`"))
 }
 
 /// Returns the ISO 8601 text that the base class writes; a subclass may write another.
