@@ -123,7 +123,7 @@ def _plain(root: str, name: str, value: "Any") -> "Any":
 
 
 def _columns(value: "Any") -> "dict[str, list[Any]]":
-    """The columns of records, of which one may lack what another has."""
+    """Return the columns of records, which may have different keys."""
     if type(value) is dict:
         return value
     names = dict.fromkeys(key for row in value for key in row)
@@ -135,7 +135,7 @@ def _kinds(cells: "list[Any]") -> "set[type]":
 
 
 def _like_numbers(cells: "list[Any]") -> "list[Any]":
-    """Whole numbers among floats as floats, as JSON has one kind of numbers."""
+    """Return whole numbers among floats as floats, since JSON has one kind of numbers."""
     if {int, float} <= _kinds(cells) <= {int, float, type(None)}:
         return [float(cell) if type(cell) is int else cell for cell in cells]
     return cells
@@ -158,7 +158,7 @@ def _series(root: str, library: "Any", cells: "list[Any]") -> "Any":
 
 
 def _is_kept(cell: "Any", back: "Any") -> bool:
-    """The cell is there, with the fields of other cells as `None`."""
+    """Return whether a cell is unchanged, with the fields of other cells as `None`."""
     kind = type(cell)
     if kind is dict:
         inner = type(back) is dict and all(
@@ -175,13 +175,13 @@ def _array(pyarrow: "Any", cells: "list[Any]") -> "Any":
 
 
 def _is_unsigned(cells: "list[Any]") -> bool:
-    """Whole numbers of which one needs all 64 bits."""
+    """Return whether the cells are whole numbers of which one needs all 64 bits."""
     whole = int in (kinds := _kinds(cells)) and kinds <= {int, type(None)}
     return whole and any(cell is not None and cell >= 2**63 for cell in cells)
 
 
 def _nullable(cells: "list[Any]") -> "dict[str, Any]":
-    """The type of a column of pandas that has numbers or truth values with gaps."""
+    """Return the dtype of a pandas column of whole numbers or truth values with gaps."""
     kinds = _kinds(cells)
     if type(None) not in kinds:
         return {}

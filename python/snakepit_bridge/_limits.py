@@ -3,8 +3,6 @@
 Other metadata changes nothing: the type is checked all the same.
 """
 
-import sys
-
 from . import _text
 from ._schema import Scope
 
@@ -51,7 +49,9 @@ def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], 
     """Return the spec and the schema of `Annotated[type, *metadata]`."""
     spec, schema = scope.convert(args[0])
     if spec[0] == "ndarray":
-        return _array(spec, args[1:]), schema
+        from . import _array_hints
+
+        return _array_hints.limited(scope, spec, args[1:])
     limits: list[Limit] = []
     extra: dict[str, Any] = {}
     kinds = _kinds(spec)
@@ -80,8 +80,9 @@ def _kinds(spec: "tuple[Any, ...]") -> "frozenset[str]":
     if spec[0] == "union":
         members: Any = spec[1]
         return frozenset().union(*[_kinds(member) for member in members])
-    if spec[0] in ("limited", "def"):
-        return _kinds(spec[1 if spec[0] == "limited" else 2])
+    inner = {"limited": 1, "def": 2, "made": 3}.get(spec[0])
+    if inner is not None:
+        return _kinds(spec[inner])
     return frozenset({spec[0]})
 
 
@@ -223,20 +224,3 @@ def _unit(kinds: "frozenset[str]") -> str:
     if kinds <= {"str", "none"}:
         return "characters"
     return "bytes" if kinds <= {"bytes", "none"} else "items"
-
-
-def _array(spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") -> "tuple[Any, ...]":
-    """Return an array spec with an element type (`numpy.float32`) or a shape (`(None, 3)`)."""
-    numpy: Any = sys.modules["numpy"]
-    _, dtype, shape = spec
-    for item in metadata:
-        if isinstance(item, numpy.dtype) or (
-            isinstance(item, type) and issubclass(item, numpy.generic)
-        ):
-            dtype = item
-        elif isinstance(item, tuple) and all(
-            length is None or (isinstance(length, int) and length >= 0)
-            for length in item  # type: ignore
-        ):
-            shape = list(item)  # type: ignore
-    return ("ndarray", dtype, shape)

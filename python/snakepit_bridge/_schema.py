@@ -79,6 +79,14 @@ _ABSTRACT = {
 }
 
 
+#: Classes of `collections` that are made of a list or a dict.
+_COLLECTIONS = ("deque", "OrderedDict", "defaultdict", "Counter")
+
+
+def _named(cls: "Any") -> "tuple[str, str]":
+    return getattr(cls, "__module__", ""), getattr(cls, "__name__", "")
+
+
 class Scope:
     """State of converting one tool's annotations: names to resolve, and shared schemas."""
 
@@ -212,6 +220,11 @@ class Scope:
         """Convert `list[int]`, `dict[str, int]`, `tuple[int, ...]`, `Sequence[int]` and so on."""
         kind = _BARE.get(origin) or _abstract(origin)
         if kind is None:
+            name = _named(origin)
+            if name[0] == "collections" and name[1] in _COLLECTIONS:
+                from . import _schema_collections
+
+                return _schema_collections.convert(self, origin, args)
             return self.foreign(origin, args)
         if kind == "tuple" or kind == "vartuple":
             if len(args) == 2 and args[1] is Ellipsis:
@@ -246,10 +259,10 @@ class Scope:
         self, origin: "Any", args: "tuple[Any, ...]"
     ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """Convert a generic class of other modules: a numpy array, or a class with parameters."""
-        if (getattr(origin, "__module__", ""), getattr(origin, "__name__", "")) == _NDARRAY:
-            from . import _schema_records
+        if _named(origin) == _NDARRAY:
+            from . import _array_hints
 
-            return _schema_records.ndarray(args)
+            return _array_hints.of_array(self, args)
         if type(origin).__name__ == "TypeAliasType":
             from . import _typing_forms
 
@@ -273,34 +286,9 @@ class Scope:
 
     def tuple_(self, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """Convert a tuple of fixed length, or with one part of any length."""
-        rests = [index for index, item in enumerate(items) if _unpacked(item) is not None]
-        if len(rests) == 1:
-            return self.tuple_rest(items, rests[0])
-        parts = [self.convert(item) for item in items]
-        count = len(parts)
-        schema: dict[str, Any] = {"type": "array", "minItems": count, "maxItems": count}
-        if parts:
-            schema["prefixItems"] = [part[1] for part in parts]
-        return ("tuple", tuple([part[0] for part in parts])), schema
+        from . import _schema_tuples
 
-    def tuple_rest(
-        self, items: "tuple[Any, ...]", at: int
-    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """Convert `tuple[A, *tuple[B, ...], C]`."""
-        inner: Any = _unpacked(items[at])
-        args = inner.__args__
-        if len(args) != 2 or args[1] is not Ellipsis:
-            return self.tuple_((*items[:at], *args, *items[at + 1 :]))
-        first = [self.convert(item) for item in items[:at]]
-        rest, rest_schema = self.convert(args[0])
-        last = [self.convert(item) for item in items[at + 1 :]]
-        schema: dict[str, Any] = {"type": "array", "minItems": len(first) + len(last)}
-        if first:
-            schema["prefixItems"] = [part[1] for part in first]
-        if not last and rest_schema:
-            schema["items"] = rest_schema
-        specs = tuple([part[0] for part in first]), rest, tuple([part[0] for part in last])
-        return ("tuplerest", *specs), schema
+        return _schema_tuples.convert(self, items)
 
     def union(self, members: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """Convert `A | B`, `Optional[A]`, `Union[A, B]`."""
@@ -313,7 +301,7 @@ class Scope:
     def class_(self, cls: type) -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """Convert a class: collection, enum, dataclass, typed dictionary, named tuple, date."""
         kind = _BARE.get(cls) or _abstract(cls)
-        if kind is not None:
+        if kind is not None or (cls.__module__ == "collections" and cls.__name__ in _COLLECTIONS):
             return self.generic(cls, (object, ...) if cls is tuple else ())
         foreign = _FOREIGN.get((cls.__module__, cls.__qualname__))
         if foreign is not None:
@@ -339,6 +327,11 @@ class Scope:
         return _text.to_json(schema)
 
 
+def plain_schema(kind: str) -> "dict[str, Any]":
+    """Return the schema of a built-in class."""
+    return next(dict(schema) for name, schema in _PLAIN.values() if name == kind)
+
+
 def optional(
     spec: "tuple[Any, ...]", schema: "dict[str, Any]"
 ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
@@ -350,15 +343,6 @@ def optional(
     parts = [*parts, {"type": "null"}]
     more = {} if spec[0] != "union" else schema
     return ("union", (*members, ("none",))), {**more, "anyOf": parts}
-
-
-def _unpacked(item: "Any") -> "Any":
-    """Return the tuple behind `*tuple[...]` or `Unpack[tuple[...]]`, else `None`."""
-    if getattr(item, "__unpacked__", False):
-        return item
-    name = str(getattr(getattr(item, "__origin__", None), "_name", ""))
-    inner = item.__args__[0] if name == "Unpack" else None
-    return inner if getattr(inner, "__origin__", None) is tuple else None
 
 
 class _Unknown:

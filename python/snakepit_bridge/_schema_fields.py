@@ -111,6 +111,12 @@ def of_attrs(cls: "Any") -> "list[Field]":
     return out
 
 
+def tag_of_struct(cls: "Any") -> "tuple[str, Any] | None":
+    """Return the tag of a msgspec struct: the field that distinguishes it, and its value."""
+    config = cls.__struct_config__
+    return None if config.tag is None else (config.tag_field, config.tag)
+
+
 def of_struct(cls: "Any") -> "list[Field]":
     """Return the fields of a msgspec struct; keyword-only ones may follow without a default."""
     none = sys.modules["msgspec"].NODEFAULT

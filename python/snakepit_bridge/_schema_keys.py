@@ -30,6 +30,8 @@ def names(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] 
         return _PLAIN[kind]
     if kind == "limited":
         return names(spec[1], schema)
+    if kind == "made":
+        return names(spec[3], schema)
     if kind == "union":
         parts = [names(*part) for part in zip(spec[1], schema["anyOf"], strict=True)]
         known = [part for part in parts if part is not None]
@@ -60,6 +62,8 @@ def items(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] 
         return None
     if kind == "limited":
         return items(spec[1], schema)
+    if kind == "made":
+        return None if spec[4].__hash__ is None else schema
     if kind in ("dataclass", "namedtuple", "model"):
         return None if spec[1].__hash__ is None else schema
     if kind == "vartuple":

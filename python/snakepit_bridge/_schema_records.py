@@ -1,12 +1,12 @@
-"""Classes whose instances have named fields, or are created from a text or an array.
+"""Classes whose instances have named fields, or are created from a text, a number or an array.
 
 Dataclasses, `TypedDict`s, named tuples, models of pydantic, attrs and msgspec; paths, addresses and
-fractions; numpy arrays.
+fractions; numpy arrays and scalars.
 """
 
 import sys
 
-from . import _schema_fields
+from . import _array_hints, _schema_fields
 from ._schema import _NDARRAY, Scope, optional, with_default
 
 TYPE_CHECKING = False
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ._schema_fields import Field
 
     Converted = tuple[tuple[Any, ...], dict[str, Any]]
+
+_SCALAR = ("numpy", "generic")
 
 #: Classes that are created from one text, by module and name; subclasses too.
 _TEXTS = {
@@ -55,7 +57,7 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
     if hasattr(cls, "__attrs_attrs__"):
         return _record(scope, cls, _schema_fields.of_attrs(cls), args)
     if hasattr(cls, "__struct_fields__"):
-        return _record(scope, cls, _schema_fields.of_struct(cls), args)
+        return _struct(scope, cls, args)
     for base in cls.__mro__:
         format = _TEXTS.get((base.__module__, base.__qualname__))
         if format is not None:
@@ -66,7 +68,9 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
                 return ("limited", ("text", cls), (zone,)), schema
             return ("text", cls), schema
         if (base.__module__, base.__qualname__) == _NDARRAY:
-            return ndarray(())
+            return _array_hints.of_array(scope, ())
+        if (base.__module__, base.__qualname__) == _SCALAR:
+            return _array_hints.of_scalar(cls) or scope.unknown(cls)
     from . import _frame_hints
 
     return _frame_hints.convert(cls) or scope.unknown(cls)
@@ -101,18 +105,6 @@ def unpacked_fields(
         scope.names = outer
         out.append((name, spec, required, schema))
     return out
-
-
-def ndarray(args: "tuple[Any, ...]") -> "Converted":
-    """Convert `numpy.ndarray`, and `numpy.ndarray[shape, dtype[T]]`, which `NDArray[T]` is."""
-    dtype = None
-    inner = getattr(args[1], "__args__", ()) if len(args) > 1 else ()
-    if len(inner) == 1 and isinstance(inner[0], type):
-        numpy = sys.modules["numpy"]
-        # `Any` and abstract classes such as `floating` leave the type open.
-        concrete = issubclass(inner[0], numpy.generic) and not inner[0].__subclasses__()
-        dtype = inner[0] if concrete or inner[0] is numpy.float64 else None
-    return ("ndarray", dtype, None), {"type": "array"}
 
 
 def _record(
@@ -157,6 +149,28 @@ def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: st
     if kind == "typeddict":
         return (kind, cls.__name__, tuple(specs)), ref
     return (kind or "dataclass", cls, tuple(specs)), ref
+
+
+def _struct(scope: Scope, cls: "Any", args: "tuple[Any, ...]") -> "Converted":
+    """Convert a msgspec struct. Its tag is a key of the map, but no field."""
+    fields = _schema_fields.of_struct(cls)
+    tag = _schema_fields.tag_of_struct(cls)
+    if tag is None:
+        return _record(scope, cls, fields, args)
+    name, value = tag
+
+    def make(values: "dict[str, Any]") -> "Any":
+        return cls(**{key: item for key, item in values.items() if key != name})
+
+    literal = sys.modules["typing"].Literal[value]
+    fields = [(name, literal, False, _schema_fields.MISSING, {}), *fields]
+    key = (cls, args) if args else cls
+
+    def convert() -> "Converted":
+        spec, schema = _fields(scope, cls, fields, key, "typeddict")
+        return ("made", make, cls.__name__, spec, cls), schema
+
+    return scope.named(key, cls.__name__, convert)
 
 
 class _Adapted:

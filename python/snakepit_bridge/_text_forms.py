@@ -17,6 +17,10 @@ _DAYS = (
 _DATE = f"(?!0000)(?:[0-9]{{4}}-(?:{_DAYS})|{_LEAP}-02-29)"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,6}0*)?)?"
 _ZONE = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
+#: A moment as numpy reads it: a date, or one with a time and no zone.
+MOMENT = (
+    f"^{_DATE}(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\\.[0-9]{{1,9}})?)?)?{_END}"
+)
 
 
 def _part(digits: int, places: int, unit: str) -> str:

@@ -11,7 +11,7 @@ _COLUMNS = ("Series", "Array", "ChunkedArray")
 
 
 def is_frame(kind: type) -> bool:
-    """Whether instances of this class are data frames, or columns of one."""
+    """Return whether instances of this class are data frames, or columns of one."""
     if callable(getattr(kind, "__arrow_c_stream__", None)):
         return True
     return any(
@@ -21,7 +21,7 @@ def is_frame(kind: type) -> bool:
 
 
 def kept(value: "Any") -> "Any":
-    """A frame that can be read again: a table in the place of a reader; others as they are."""
+    """Return a table for a reader, which can be read only once; other values unchanged."""
     kind = type(value)
     root = kind.__module__.partition(".")[0]
     if root == "pyarrow" and kind.__name__ == "RecordBatchReader":
@@ -34,12 +34,12 @@ def kept(value: "Any") -> "Any":
 
 
 def copy(value: "Any") -> "Any":
-    """The frame for a tool that may write to it; other values as they are."""
+    """Return a copy of a mutable frame; other values unchanged."""
     root = type(value).__module__.partition(".")[0]
     if root == "polars":
         return value.clone() if callable(getattr(value, "clone", None)) else value
     if root != "pandas" or not callable(getattr(value, "copy", None)):
         return value
     version: Any = sys.modules["pandas"].__version__
-    # From version 3 on who writes to a copy makes one of what is written.
+    # From version 3 on pandas copies the data when the copy is written to.
     return value.copy(deep=int(version.partition(".")[0]) < 3)

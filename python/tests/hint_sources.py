@@ -7,7 +7,7 @@ import sys
 from hypothesis import strategies as st
 
 HEAD = """
-import datetime, decimal, enum, fractions, ipaddress, pathlib, typing, uuid
+import collections, datetime, decimal, enum, fractions, ipaddress, pathlib, typing, uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import (
@@ -130,6 +130,9 @@ LEAVES = [
     "Annotated[List[int], at.MaxLen(2)]", "Annotated[Dict[str, int], at.Len(1, 2)]",
     "Annotated[Set[int], at.Len(2, 3)]", "Annotated[Tuple[int, ...], at.MinLen(1)]",
     "Annotated[Union[List[int], str], at.MinLen(2)]",
+    "collections.deque[int]", "collections.OrderedDict[str, int]", "collections.Counter[str]",
+    "collections.defaultdict[int, List[int]]", "Annotated[collections.deque[int], at.MaxLen(2)]",
+    "collections.deque", "collections.Counter",
 ]  # fmt: skip
 
 KEYS = [
@@ -147,6 +150,18 @@ if has("pydantic"):
         "Annotated[int, pydantic.Field(gt=0, lt=5)]",
     ]
     LEAVES += HASHABLE[-2:]
+if has("numpy"):
+    HEAD += "import numpy as np\nimport numpy.typing as npt\n"
+    SCALARS = ["np.int8", "np.uint16", "np.float32", "np.float64", "np.bool_", "np.str_"]
+    HASHABLE += SCALARS
+    KEYS += ["np.float64"]
+    LEAVES += [
+        *SCALARS, "np.ndarray", "npt.NDArray[np.int16]", "npt.NDArray[np.uint8]",
+        "npt.NDArray[np.float32]", "npt.NDArray[np.bool_]", "npt.NDArray[np.timedelta64]",
+        "Annotated[np.ndarray, np.int8, (None, 2)]", "Annotated[np.ndarray, (2,)]",
+        "np.ndarray[tuple[int, int], np.dtype[np.float64]]", "Optional[npt.NDArray[np.int8]]",
+        "np.ndarray[tuple[Literal[2], int], np.dtype[np.int32]]",
+    ]  # fmt: skip
 if has("attrs"):
     HEAD += "import attrs\n"
 if has("msgspec"):
@@ -165,6 +180,7 @@ CLASSES = {
     "named tuple": "class {}(NamedTuple):",
     **({"attrs": "@attrs.define\nclass {}:"} if has("attrs") else {}),
     **({"msgspec": "class {}(msgspec.Struct):"} if has("msgspec") else {}),
+    **({"tagged": "class {}(msgspec.Struct, tag='tag'):"} if has("msgspec") else {}),
     **({"pydantic": "class {}(pydantic.BaseModel):"} if has("pydantic") else {}),
 }
 

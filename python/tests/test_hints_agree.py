@@ -10,7 +10,7 @@ import json
 import os
 
 import pytest
-from hint_sources import annotations, module
+from hint_sources import LEAVES, annotations, module
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from json_values import ANYTHING, admitted, changed
@@ -40,8 +40,8 @@ for format, kind in {
 
 
 def generated():
-    """Return annotations, the same each time."""
-    found = []
+    """Return annotations, the same each time, always with those of libraries."""
+    found = [(leaf, []) for leaf in LEAVES if "np." in leaf or "collections." in leaf]
 
     @settings(max_examples=TOOLS, derandomize=not MANY, phases=[Phase.generate], **REPRODUCIBLE)
     @given(annotations())
@@ -105,7 +105,9 @@ def disagreement(worker, spec):
         got = accepts(worker, spec["name"], value)
         # Bytes are no map, also where JSON writes them as one.
         marked = "$bytes" in repr(value) and got is not True and "got bytes" in got
-        if marked or (not wanted and lax):
+        # JSON Schema has no words for what makes no array.
+        no_array = wanted and any(what in str(got) for what in ("inhomogeneous", "more than 64"))
+        if marked or no_array or (not wanted and lax):
             return
         said = f"the schema says {wanted}, the check {got}"
         assert (got is True) == wanted, f"{spec['signature']}\n{value!r}\n{said}\n{schema}"

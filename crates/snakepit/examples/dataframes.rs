@@ -32,7 +32,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Runs all of the example in a pool. Returns the lines to show.
 pub(crate) async fn run(pool: PoolBuilder) -> Result<Vec<String>, Box<dyn Error>> {
     let rates = HostTool::sync("rates", |_, args: Rates| rates(&args.symbols)).exposed();
-    let snakepit = Snakepit::builder().pool(pool).host_tool(rates).start().await?;
+    let snakepit = Snakepit::builder()
+        .pool(pool)
+        .host_tool(rates)
+        .start()
+        .await?;
     let shown = trades_of(&snakepit).await;
     snakepit.shutdown().await;
     shown
@@ -44,16 +48,26 @@ async fn trades_of(snakepit: &Snakepit) -> Result<Vec<String>, Box<dyn Error>> {
     let mut lines = Vec::new();
 
     // A result is what the tool has returned, here a frame of pandas.
-    let got: DataFrame = snakepit.execute("means", args! { "trades" => &frame }).await?;
+    let got: DataFrame = snakepit
+        .execute("means", args! { "trades" => &frame })
+        .await?;
     lines.push(format!("means ({}): {}", got.kind(), shown(&got)?));
 
     // The tool asks the host for rates, and gets them as a frame.
-    let got: DataFrame = snakepit.execute("in_currency", args! { "trades" => &frame }).await?;
-    lines.push(format!("in another currency ({}): {}", got.kind(), shown(&got)?));
+    let got: DataFrame = snakepit
+        .execute("in_currency", args! { "trades" => &frame })
+        .await?;
+    lines.push(format!(
+        "in another currency ({}): {}",
+        got.kind(),
+        shown(&got)?
+    ));
 
     // Each chunk of a stream is a frame; the batches of all of them come one after the other.
     let arguments = args! { "trades" => &frame, "rows" => 2 };
-    let stream = snakepit.execute_stream::<DataFrame>("in_parts", arguments).await?;
+    let stream = snakepit
+        .execute_stream::<DataFrame>("in_parts", arguments)
+        .await?;
     let mut batches = stream.record_batches();
     while let Some(batch) = batches.next().await {
         lines.push(format!("a part of {} rows", batch?.num_rows()));

@@ -132,6 +132,16 @@ fn converted<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked
         Spec::Model(class, ..) => return record::model(spec, class.bind(py), &value),
         Spec::Frame(class, ..) => return frame::made(spec, class.bind(py), value, exact),
         Spec::Text(class, _) => return text::made(spec, class.bind(py), value),
+        Spec::Made(make, _, inner) => {
+            let plain = check(inner, value.clone(), exact).map_err(|error| {
+                let own = error.path.is_empty() && error.wanted == wanted(inner);
+                Mismatch {
+                    wanted: if own { wanted(spec) } else { error.wanted },
+                    ..error
+                }
+            });
+            return made(make.bind(py).call1((plain?,)), spec, &value);
+        }
         Spec::Limited(inner, limits) => {
             let value = check(inner, value, exact)?;
             return limits::check(limits, value);
@@ -149,6 +159,10 @@ fn converted<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked
     } else {
         Err(Mismatch::new(spec, &value))
     }
+}
+
+fn wanted(spec: &Spec) -> String {
+    format!("must be {}", spec.text())
 }
 
 fn made<'py, T>(

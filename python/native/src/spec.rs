@@ -48,6 +48,8 @@ pub(crate) enum Spec {
     Frame(Py<PyType>, String, Libraries),
     /// A numpy array: element type, and shape with `None` for any length.
     Array(Option<Py<PyAny>>, Option<Vec<Option<usize>>>),
+    /// An instance that a callable makes of another value, and its name.
+    Made(Py<PyAny>, String, Box<Self>),
     /// A type with bounds.
     Limited(Box<Self>, Vec<Limit>),
     /// A reference to a type that contains itself.
@@ -95,11 +97,11 @@ impl Definition {
 }
 
 impl Spec {
-    /// Returns the spec behind a reference or behind bounds; otherwise itself.
+    /// Returns the spec behind a reference, behind bounds or behind a callable; otherwise itself.
     pub(crate) fn target(&self) -> &Self {
         match self {
             Self::Ref(definition) => definition.spec(),
-            Self::Limited(inner, _) => inner.target(),
+            Self::Limited(inner, _) | Self::Made(_, _, inner) => inner.target(),
             other => other,
         }
     }
@@ -144,6 +146,11 @@ impl Spec {
                 None => "ndarray".to_owned(),
             },
             Self::Limited(inner, _) => inner.text(),
+            Self::Made(_, name, inner) => match &**inner {
+                Self::List(item) => generic(name, &[item]),
+                Self::Dict(key, value) => generic(name, &[key, value]),
+                _ => name.clone(),
+            },
             Self::Ref(definition) => definition.name.clone(),
             Self::Union(members) => members
                 .iter()

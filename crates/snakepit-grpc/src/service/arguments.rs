@@ -60,7 +60,8 @@ pub(super) fn any_form(metadata: &Metadata) -> Result<Form, Fault> {
         Some("arrow") => Ok(Form::AnyOrArrow),
         Some(other) => {
             let other = short_name(other);
-            let message = format!("the metadata `{FRAMES}` is `json` or `arrow`, and not `{other}`");
+            let message =
+                format!("the metadata `{FRAMES}` is `json` or `arrow`, and not `{other}`");
             Err(invalid(message))
         }
     }
@@ -348,7 +349,12 @@ mod tests {
         let metadata = |form: &str| Metadata::from([("data_frames".to_owned(), form.to_owned())]);
         let form = any_form(&metadata("arrow")).unwrap();
         assert_eq!(any_form(&metadata("json")), Ok(Form::Any));
-        assert!(any_form(&metadata("csv")).unwrap_err().message.contains("`csv`"));
+        assert!(
+            any_form(&metadata("csv"))
+                .unwrap_err()
+                .message
+                .contains("`csv`")
+        );
         let frame = DataFrame::from_ipc(vec![7; 40]).with_kind(DataFrameKind::PandasFrame);
         let payload = Payload::encode(&frame).unwrap();
         let (any, binary) = any_result(&payload, form, 10).unwrap();
@@ -358,7 +364,10 @@ mod tests {
         assert_eq!(chunk(form), Ok((frame.ipc().clone(), pb::Encoding::Arrow)));
         assert!(chunk(Form::Any).is_err());
         let arguments = HashMap::from([("df".to_owned(), any)]);
-        let value: Value = named(&arguments, &HashMap::new()).unwrap().decode().unwrap();
+        let value: Value = named(&arguments, &HashMap::new())
+            .unwrap()
+            .decode()
+            .unwrap();
         assert_eq!(value.get("df"), Some(&frame.into()));
     }
 }

@@ -85,13 +85,7 @@ impl Inner {
             .tools()
             .open_stream(call, &request.tool_name, args);
         let stream = stream.map_err(|error| from_tool(self.told(request, error)))?;
-        let chunks = Chunks::new(
-            &request.tool_name,
-            form,
-            max_message,
-            Served::Local,
-            stream,
-        );
+        let chunks = Chunks::new(&request.tool_name, form, max_message, Served::Local, stream);
         Ok(chunks.into_stream())
     }
 

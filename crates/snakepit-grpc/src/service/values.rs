@@ -245,7 +245,10 @@ mod tests {
             (buffer("float32", vec![u64::MAX, 2]), "there can be"),
             (buffer("uint8", vec![1; 40]), "dimensions"),
             (buffer("", vec![8]), "needs a `dtype`"),
-            (frame("pandas.Frame"), "`pandas.Frame` of a data frame is unknown"),
+            (
+                frame("pandas.Frame"),
+                "`pandas.Frame` of a data frame is unknown",
+            ),
         ] {
             let error = read(value).unwrap_err();
             assert!(error.message.contains(reason), "{}", error.message);

@@ -173,9 +173,18 @@ async fn sessions_keep_frames_for_both_ends() {
     let session = snakepit.session("s");
     let kinds: Vec<String> = session.execute("remembered", ()).await.unwrap();
     let read = [
-        "DataFrame", "DataFrame", "Table", "Series", "Series", "Int64Array", "Table",
+        "DataFrame",
+        "DataFrame",
+        "Table",
+        "Series",
+        "Series",
+        "Int64Array",
+        "Table",
     ];
-    let expected: Vec<_> = read.into_iter().flat_map(|kind| ["data_frame", kind]).collect();
+    let expected: Vec<_> = read
+        .into_iter()
+        .flat_map(|kind| ["data_frame", kind])
+        .collect();
     assert_eq!(kinds, expected);
     let state = session.state().unwrap();
     let variable = state.variable("polars").unwrap();
@@ -213,7 +222,9 @@ async fn what_json_lacks_is_its_text_or_its_parts() {
     let days = stepped.iter().map(|row| row.get("day").cloned().unwrap());
     assert_eq!(days.collect::<Vec<_>>(), [10.into(), 8.into(), 6.into()]);
     for row in rows("periods").await {
-        let Value::Map(pairs) = &row else { panic!("{row}") };
+        let Value::Map(pairs) = &row else {
+            panic!("{row}")
+        };
         for (name, text) in pairs {
             if let Value::Str(name) = name
                 && let Some(name) = name.strip_suffix(" text")
@@ -223,7 +234,10 @@ async fn what_json_lacks_is_its_text_or_its_parts() {
         }
         assert_eq!(row.get("month"), row.get("M text"));
     }
-    let text = Value::List(rows("stand_ins").await).json_text().unwrap().to_string();
+    let text = Value::List(rows("stand_ins").await)
+        .json_text()
+        .unwrap()
+        .to_string();
     let first = r#"{"interval":{"left":0,"right":1,"closed":"right"},"uuid":"30313233-3435-3637-3839-616263646566","flag":true}"#;
     assert!(text.starts_with(&format!("[{first},")), "{text}");
     assert!(text.ends_with(r#""flag":false}]"#), "{text}");

@@ -56,11 +56,18 @@ async fn frames_go_to_tools_and_back_as_arrow() {
     let same = HostTool::dynamic("same", |_, args: Value| {
         Ok(args.get("frame").cloned().unwrap_or_default())
     });
-    snakepit.host_state().tools().register(same.exposed()).unwrap();
+    snakepit
+        .host_state()
+        .tools()
+        .register(same.exposed())
+        .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gateway/s");
     let server = snakepit.bridge_with_gateway();
-    let open = server.serve_unix(&path, &ServeOptions::new()).await.unwrap();
+    let open = server
+        .serve_unix(&path, &ServeOptions::new())
+        .await
+        .unwrap();
     let mut client = client(&path).await;
     let session = pb::InitializeSessionRequest {
         session_id: "s".into(),
@@ -75,12 +82,18 @@ async fn frames_go_to_tools_and_back_as_arrow() {
         metadata,
         ..Default::default()
     };
-    let answer = client.execute_tool(request(asks_for_arrow())).await.unwrap();
+    let answer = client
+        .execute_tool(request(asks_for_arrow()))
+        .await
+        .unwrap();
     let answer = answer.into_inner();
     assert!(answer.success, "{}", answer.error_message);
     let (kind, got) = unpacked(answer.result);
     assert_eq!(kind, "pandas.DataFrame");
-    assert_eq!(got.column(0).as_primitive::<Float64Type>().values(), &[5.0, 3.0]);
+    assert_eq!(
+        got.column(0).as_primitive::<Float64Type>().values(),
+        &[5.0, 3.0]
+    );
     // Clients that know only JSON get records.
     let answer = client.execute_tool(request(HashMap::new())).await.unwrap();
     let text = answer.into_inner().result.unwrap().value;
@@ -93,7 +106,11 @@ async fn frames_go_to_tools_and_back_as_arrow() {
         metadata: asks_for_arrow(),
         ..Default::default()
     };
-    let mut chunks = client.execute_streaming_tool(request).await.unwrap().into_inner();
+    let mut chunks = client
+        .execute_streaming_tool(request)
+        .await
+        .unwrap()
+        .into_inner();
     let mut numbers = Vec::new();
     while let Some(chunk) = chunks.message().await.unwrap() {
         if !chunk.is_final {
@@ -110,9 +127,16 @@ async fn frames_go_to_tools_and_back_as_arrow() {
         parameters: arguments("frame"),
         metadata: asks_for_arrow(),
     };
-    let answer = client.execute_elixir_tool(request).await.unwrap().into_inner();
+    let answer = client
+        .execute_elixir_tool(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert!(answer.success, "{}", answer.error_message);
-    assert_eq!(unpacked(answer.result), ("polars.DataFrame".to_owned(), batch()));
+    assert_eq!(
+        unpacked(answer.result),
+        ("polars.DataFrame".to_owned(), batch())
+    );
 
     let value = pb::VariableValue {
         kind: Some(Kind::DataFrame(message())),
@@ -125,7 +149,11 @@ async fn frames_go_to_tools_and_back_as_arrow() {
         ..Default::default()
     };
     client.register_variable(register).await.unwrap();
-    let seen: Value = snakepit.session("s").execute("from_grpc", ()).await.unwrap();
+    let seen: Value = snakepit
+        .session("s")
+        .execute("from_grpc", ())
+        .await
+        .unwrap();
     let numbers = Value::List(vec![2.into(), 1.into()]);
     assert_eq!(seen, Value::List(vec!["polars".into(), numbers]));
     let get = pb::GetVariablesRequest {
@@ -155,7 +183,11 @@ async fn frames_go_to_tools_and_back_as_arrow() {
     let answer = client.execute_tool(request).await.unwrap().into_inner();
     let error = answer.error.unwrap();
     assert_eq!(error.code, "SP2006");
-    assert!(error.message.contains("argument `value`"), "{}", error.message);
+    assert!(
+        error.message.contains("argument `value`"),
+        "{}",
+        error.message
+    );
     drop(open);
     snakepit.shutdown().await;
 }

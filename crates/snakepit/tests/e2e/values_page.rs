@@ -88,7 +88,11 @@ fn text(value: &Value) -> String {
             let columns = batches.iter().map(RecordBatch::columns);
             let fields = frame.batches().unwrap().schema();
             let names: Vec<_> = fields.fields().iter().map(|field| field.name()).collect();
-            format!("{} {names:?} {:?}", frame.kind(), columns.collect::<Vec<_>>())
+            format!(
+                "{} {names:?} {:?}",
+                frame.kind(),
+                columns.collect::<Vec<_>>()
+            )
         }
         Value::List(items) => format!("{:?}", items.iter().map(text).collect::<Vec<_>>()),
         other => format!("{other:?}"),

@@ -74,7 +74,8 @@ pub(crate) fn array(dtype: &str, shape: &[usize], data: &[u8]) -> Value {
 fn frame(kind: DataFrameKind) -> Value {
     let numbers: ArrayRef = Arc::new(Float64Array::from(vec![1.5, -0.0]));
     let counts: ArrayRef = Arc::new(Int64Array::from(vec![1, i64::MAX]));
-    let batch = RecordBatch::try_from_iter_with_nullable([("x", numbers, true), ("n", counts, true)]);
+    let batch =
+        RecordBatch::try_from_iter_with_nullable([("x", numbers, true), ("n", counts, true)]);
     let frame = DataFrame::try_from(&batch.unwrap()).unwrap();
     Value::DataFrame(frame.with_kind(kind))
 }
@@ -377,9 +378,10 @@ pub(crate) const ROWS: &[Row] = &[
         typed: "`snakepit::DataFrame`, `RecordBatch`es of it (feature `arrow`)",
         library: Some("pandas"),
         samples: &[
-            same("pd.DataFrame({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})", || {
-                frame(DataFrameKind::PandasFrame)
-            }),
+            same(
+                "pd.DataFrame({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})",
+                || frame(DataFrameKind::PandasFrame),
+            ),
             same("pd.Series([1, 2, 3], name='n')", || {
                 column(DataFrameKind::PandasSeries, "n")
             }),
@@ -393,9 +395,10 @@ pub(crate) const ROWS: &[Row] = &[
         typed: "`snakepit::DataFrame`",
         library: Some("polars"),
         samples: &[
-            same("pl.DataFrame({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})", || {
-                frame(DataFrameKind::PolarsFrame)
-            }),
+            same(
+                "pl.DataFrame({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})",
+                || frame(DataFrameKind::PolarsFrame),
+            ),
             same("pl.Series('n', [1, None, 3])", || {
                 column(DataFrameKind::PolarsSeries, "n")
             }),

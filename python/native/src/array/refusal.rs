@@ -137,10 +137,7 @@ pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
     if of_numpy || !(own("__dict__") || own("__slots__")) {
         return Ok(());
     }
-    let what = format!(
-        "is {}, which says more than its elements do",
-        named(value)
-    );
+    let what = format!("is {}, which says more than its elements do", named(value));
     let help = if own("unit") {
         "send `.value`, and the unit apart"
     } else {

@@ -144,36 +144,14 @@ pub(super) fn array<'py>(
     if !typed && !value.is_exact_instance_of::<PyList>() {
         return Err(Mismatch::new(spec, value));
     }
-    let convert = || -> PyResult<Result<Bound<'py, PyAny>, String>> {
-        let numpy = py.import("numpy")?;
-        let mut made = numpy.call_method1("asarray", (value,))?;
-        let kind: char = made.getattr("dtype")?.getattr("kind")?.extract()?;
-        let time = typed && matches!(kind, 'M' | 'm');
-        if !time && !matches!(kind, 'b' | 'i' | 'u' | 'f' | 'c') {
-            return Ok(Err(
-                "its items are not all numbers or truth values".to_owned()
-            ));
-        }
-        if let Some(dtype) = dtype {
-            let dtype = numpy.call_method1("dtype", (dtype,))?;
-            // A list has no element type of its own to keep.
-            let casting = if typed { "safe" } else { "same_kind" };
-            let from = made.getattr("dtype")?;
-            if !numpy
-                .call_method1("can_cast", (&from, &dtype, casting))?
-                .is_truthy()?
-            {
-                return Ok(Err(format!("{from} does not fit {dtype}")));
-            }
-            made = made.call_method1("astype", (dtype,))?;
-        }
-        Ok(Ok(made))
-    };
-    let made = match convert() {
-        Ok(Ok(made)) => made,
-        Ok(Err(reason)) => return Err(because(&reason)),
-        Err(error) => return Err(because(&error.value(py).to_string())),
-    };
+    let dtype = dtype.as_ref().map(|dtype| dtype.bind(py));
+    let module = py.import("snakepit_bridge._array_fit");
+    let made = module.and_then(|module| match typed {
+        true => module.call_method1("of_array", (value, dtype)),
+        // A list has no element type of its own to keep.
+        false => module.call_method1("of_lists", (value, dtype, shape.clone())),
+    });
+    let made = made.map_err(|error| because(&error.value(py).to_string()))?;
     if let Some(wanted) = shape {
         let shape = made
             .getattr("shape")

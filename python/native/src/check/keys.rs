@@ -22,6 +22,10 @@ fn read<'py>(spec: &Spec, key: &Bound<'py, PyString>) -> Checked<'py> {
     let read = match spec {
         Spec::Ref(definition) => return read(definition.spec(), key),
         Spec::Limited(inner, bounds) => return limits::check(bounds, read(inner, key)?),
+        Spec::Made(make, _, inner) => {
+            let made = make.bind(py).call1((read(inner, key)?,));
+            return super::made(made, spec, key.as_any());
+        }
         Spec::Union(members) => {
             for member in members {
                 if let Ok(value) = super::check(member, key.as_any().clone(), true) {

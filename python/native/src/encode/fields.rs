@@ -33,7 +33,12 @@ pub(super) fn encode(
         };
     };
     let depth = deeper(depth)?;
-    write(out, Token::Map(names.len()));
+    let tag = tag(value).map_err(|error| failed(value, &error))?;
+    write(out, Token::Map(names.len() + usize::from(tag.is_some())));
+    if let Some((name, tag)) = tag {
+        string(&name, out)?;
+        any(&tag, out, depth)?;
+    }
     for name in names {
         string(&name, out)?;
         let item = value
@@ -43,6 +48,20 @@ pub(super) fn encode(
     }
     let checked = value.py().check_signals();
     checked.map_err(|error| failed(value, &error))
+}
+
+/// Returns the tag of a msgspec struct: the field that distinguishes it, and its value.
+fn tag<'py>(
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Option<(Bound<'py, PyString>, Bound<'py, PyAny>)>> {
+    let Some(config) = value.get_type().getattr_opt("__struct_config__")? else {
+        return Ok(None);
+    };
+    let tag = config.getattr("tag")?;
+    if tag.is_none() {
+        return Ok(None);
+    }
+    Ok(Some((config.getattr("tag_field")?.cast_into()?, tag)))
 }
 
 /// Returns the names of the fields; `None` if the class is none of these libraries'.

@@ -112,10 +112,7 @@ pub(crate) fn named(value: &Bound<'_, PyAny>) -> String {
 }
 
 pub(super) fn failed(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
-    EncodeError::new(format!(
-        "is {} that cannot be read: {error}",
-        named(value)
-    ))
+    EncodeError::new(format!("is {} that cannot be read: {error}", named(value)))
 }
 
 /// A text that UTF-8 cannot carry, with the first character for which that is so.

@@ -107,6 +107,10 @@ impl Spec {
                 let dtype = (!dtype.is_none()).then(|| dtype.unbind());
                 Self::Array(dtype, spec.get_item(2)?.extract()?)
             }
+            "made" => {
+                let make = spec.get_item(1)?.unbind();
+                Self::Made(make, spec.get_item(2)?.extract()?, inner(3)?)
+            }
             "limited" => {
                 let limits = spec.get_item(2)?.try_iter()?;
                 let limits = limits.map(|limit| Limit::read(&limit?));

@@ -35,6 +35,7 @@ impl Spec {
             }
             Self::Array(..) => "[1.0, 2.0]".to_owned(),
             Self::Limited(inner, limits) => bounded(py, inner, limits)?,
+            Self::Made(_, _, inner) => inner.example(py)?,
             // A type that contains itself has no end.
             Self::Ref(_) | Self::Model(..) => return None,
             Self::Text(..) => return None,

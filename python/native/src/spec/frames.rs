@@ -27,6 +27,7 @@ impl Spec {
             | Self::FrozenSet(item, _)
             | Self::VarTuple(item)
             | Self::Limited(item, _)
+            | Self::Made(_, _, item)
             | Self::Dict(_, item) => item.frames_within(depth),
             Self::Tuple(items) | Self::Union(items) => all(items),
             Self::TupleRest(first, rest, last) => {

@@ -74,9 +74,7 @@ pub(super) fn value(array: &dyn Array, index: usize) -> Value {
         DataType::Decimal256(..) => decimal::<Decimal256Type>(array, index),
         DataType::List(field) => list::<i32>(array, field, index),
         DataType::LargeList(field) => list::<i64>(array, field, index),
-        DataType::FixedSizeList(field, _) => {
-            all(&*array.as_fixed_size_list().value(index), field)
-        }
+        DataType::FixedSizeList(field, _) => all(&*array.as_fixed_size_list().value(index), field),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
             let pairs = fields.iter().zip(columns);

@@ -1,5 +1,4 @@
-//! Types of Arrow that stand for other types: periods and intervals of pandas, UUIDs, truth values in
-//! bytes.
+//! Extension types of Arrow: periods and intervals of pandas, UUIDs, truth values in bytes.
 
 use arrow_array::Array;
 use arrow_array::temporal_conversions::as_date;
@@ -15,7 +14,7 @@ use crate::value::Value;
 pub(super) enum Cells {
     /// The values of its type.
     Plain,
-    /// Texts of a period, as pandas writes them.
+    /// The text of a period, as pandas writes it.
     Period(Period),
     /// The bounds of an interval, and which of them belong to it.
     Interval(Closed),
@@ -24,21 +23,21 @@ pub(super) enum Cells {
     Bool,
 }
 
-/// Length of the periods of a column.
+/// The length of a column's periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Period {
     Year,
     Quarter,
     Month,
-    /// Days by which its last day comes after Sunday.
+    /// A week, with the number of days from Sunday to its last day.
     Week(i64),
     BusinessDay,
     Day,
-    /// Hour, minute, second and parts of it: how many are in a day.
+    /// An hour, a minute, a second or a fraction of it, with their number in a day.
     Clock(i64),
 }
 
-/// The bounds that belong to an interval.
+/// The bounds that are part of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Closed {
@@ -70,7 +69,7 @@ impl Cells {
         known.unwrap_or(Self::Plain)
     }
 
-    /// The value of a cell, of a type that [has values](cell::has_values).
+    /// Returns the value of a cell, of a type that [has values](cell::has_values).
     pub(super) fn value(self, array: &dyn Array, index: usize) -> Value {
         let plain = cell::value(array, index);
         match (self, plain) {
@@ -113,7 +112,8 @@ impl Closed {
 }
 
 impl Period {
-    /// The period with this name of pandas. A number before it says how many make a step.
+    /// Parses the name of a frequency of pandas; a number before it is ignored, because ordinals
+    /// count single periods.
     fn parse(name: &str) -> Option<Self> {
         let name = name.trim_start_matches(|c: char| c.is_ascii_digit());
         let (kind, anchor) = name.split_once('-').unwrap_or((name, "SUN"));
@@ -137,7 +137,7 @@ impl Period {
         })
     }
 
-    /// The text of a period. `None` if it lies outside of the calendar.
+    /// Returns the text of a period. `None` if it is outside of the calendar.
     fn text(self, ordinal: i64) -> Option<String> {
         let year = |years: i64| years.checked_add(1970);
         Some(match self {
@@ -168,16 +168,16 @@ impl Period {
     }
 }
 
-/// Seconds of a day.
+/// Number of seconds in a day.
 const DAY: i64 = 86_400;
 
-/// Date of a number of days since 1970.
+/// Returns the date that is this number of days after 1970-01-01.
 fn date(days: i64) -> Option<String> {
     let days = i32::try_from(days).ok()?;
     as_date::<Date32Type>(days.into()).map(|date| format!("{date:?}"))
 }
 
-/// Time of day of a number of steps, as fine as the steps are.
+/// Returns the time of day after this number of steps, with the precision of a step.
 fn clock(steps: i64, in_a_day: i64) -> String {
     if in_a_day <= DAY {
         let seconds = steps * (DAY / in_a_day);

@@ -284,7 +284,11 @@ async fn data_frames_travel_as_arrow() {
             kind: Some(Kind::DataFrame(pb::DataFrame { kind, ipc })),
         })
     };
-    for (name, kind) in [("t", ""), ("p", "pandas.Series"), ("r", "pyarrow.RecordBatch")] {
+    for (name, kind) in [
+        ("t", ""),
+        ("p", "pandas.Series"),
+        ("r", "pyarrow.RecordBatch"),
+    ] {
         let request = new(name, "data_frame", value(kind));
         host.client.register_variable(request).await.unwrap();
         let found = get(&mut host.client, &[name]).await.remove(0);
@@ -297,10 +301,16 @@ async fn data_frames_travel_as_arrow() {
     let frame = DataFrame::from_ipc(vec![1; 5000]).with_kind(DataFrameKind::PandasSeries);
     assert_eq!(*kept.value, Value::DataFrame(frame));
     for (value, said) in [
-        (value("pandas.Frame"), "`pandas.Frame` of a data frame is unknown"),
+        (
+            value("pandas.Frame"),
+            "`pandas.Frame` of a data frame is unknown",
+        ),
         (json("[1]"), "is of type data_frame, the value is a list"),
     ] {
-        let status = host.client.register_variable(new("x", "data_frame", value)).await;
+        let status = host
+            .client
+            .register_variable(new("x", "data_frame", value))
+            .await;
         let status = status.unwrap_err();
         assert!(status.message().contains(said), "{}", status.message());
     }
