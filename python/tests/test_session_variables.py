@@ -140,6 +140,45 @@ def test_numpy_tells_the_type_too(ctx):
         infer_type("x", np.datetime64("2020-01-01").item())
 
 
+def test_frames_of_every_library_tell_their_type(ctx):
+    for name, kinds in (
+        ("pandas", ("DataFrame", "Series")),
+        ("polars", ("DataFrame", "Series")),
+        ("pyarrow", ("table", "array")),
+    ):
+        module = pytest.importorskip(name)
+        for kind in kinds:
+            column = kind in ("Series", "array")
+            frame = getattr(module, kind)([1, 2] if column else {"a": [1, 2]})
+            assert infer_type("f", frame) == "data_frame"
+            ctx[f"{name} {kind}"] = frame
+            ctx.invalidate()
+            read = ctx[f"{name} {kind}"]
+            assert type(read) is type(frame) and read.equals(frame)
+
+
+def test_who_writes_to_a_frame_changes_no_other_reading(ctx):
+    pd = pytest.importorskip("pandas")
+    ctx["f"] = pd.DataFrame({"a": [1, 2]})
+    ctx["l"] = [{"f": ctx["f"]}]
+    for read in (lambda: ctx["f"], lambda: ctx["l"][0]["f"]):
+        frame = read()
+        frame.loc[0, "a"] = 5
+        frame["b"] = 1
+        assert read().to_dict("list") == {"a": [1, 2]}
+
+
+def test_a_reader_is_kept_as_a_table(ctx):
+    pa = pytest.importorskip("pyarrow")
+    ctx["r"] = pa.table({"a": [1, 2]}).to_reader()
+    for _ in range(2):
+        assert ctx["r"].to_pydict() == {"a": [1, 2]}
+    ctx["l"] = []
+    ctx["l"] = [pa.table({"a": [1]}).to_reader()]
+    for _ in range(2):
+        assert ctx["l"][0].to_pydict() == {"a": [1]}
+
+
 def test_arrays_inside_of_lists_cannot_be_written_to(host):
     np = pytest.importorskip("numpy")
     value = freeze([{"x": np.zeros(2)}, np.zeros(2)])

@@ -30,7 +30,7 @@ mod compat;
 mod crash;
 #[cfg(all(feature = "arrow", feature = "process"))]
 mod data_frames;
-#[cfg(feature = "bridge")]
+#[cfg(all(feature = "bridge", feature = "process"))]
 mod data_frames_grpc;
 #[cfg(feature = "cli")]
 mod diagnose;

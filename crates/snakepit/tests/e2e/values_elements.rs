@@ -156,7 +156,17 @@ pub(crate) const REFUSED: &[Refused] = &[
     Refused {
         sent: "2**64",
         library: None,
-        says: &["64 bits"],
+        says: &["64 bits", "decimal.Decimal(value)"],
+    },
+    Refused {
+        sent: r"'\udc80'",
+        library: None,
+        says: &[r"the lone surrogate '\udc80'", "value.encode("],
+    },
+    Refused {
+        sent: "datetime.time(1, tzinfo=__import__('zoneinfo').ZoneInfo('Asia/Tokyo'))",
+        library: None,
+        says: &["no offset by itself", "value.replace(tzinfo=None)"],
     },
     Refused {
         sent: "1 + 2j",
@@ -202,5 +212,54 @@ pub(crate) const REFUSED: &[Refused] = &[
         sent: "np.zeros(1, [('a', 'i4'), ('b', 'f8')])",
         library: Some("numpy"),
         says: &["[('a', '<i4'), ('b', '<f8')]", "value.dtype.names"],
+    },
+    Refused {
+        sent: "np.timedelta64(1, 'ns')",
+        library: Some("numpy"),
+        says: &["timedelta64[ns]", "numpy.asarray(value)"],
+    },
+    Refused {
+        sent: "np.datetime64('20000-01-01')",
+        library: Some("numpy"),
+        says: &["datetime64[D]", "numpy.asarray(value)"],
+    },
+    Refused {
+        sent: "np.timedelta64(5)",
+        library: Some("numpy"),
+        says: &["timedelta64", "numpy.asarray(value)"],
+    },
+    Refused {
+        sent: "pd.NaT",
+        library: Some("pandas"),
+        says: &["no time", "None"],
+    },
+    Refused {
+        sent: "pd.Timestamp(1, unit='ns')",
+        library: Some("pandas"),
+        says: &["nanoseconds", "value.to_numpy()"],
+    },
+    Refused {
+        sent: "pd.Period('2024-01')",
+        library: Some("pandas"),
+        says: &["Period", "str(value)"],
+    },
+    Refused {
+        sent: "pd.DataFrame({'a': [{1}]})",
+        library: Some("pandas"),
+        says: &[
+            "$.x[0]['a']",
+            "objects of the type builtins.set",
+            ".map(sorted)",
+        ],
+    },
+    Refused {
+        sent: "pl.LazyFrame({'a': [1]})",
+        library: Some("polars"),
+        says: &["a plan of polars without data", "value.collect()"],
+    },
+    Refused {
+        sent: "pa.scalar(1)",
+        library: Some("pyarrow"),
+        says: &["pyarrow.lib.Int64Scalar", "value.as_py()"],
     },
 ];
