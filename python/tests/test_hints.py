@@ -174,7 +174,7 @@ def test_values_become_what_the_annotation_says(worker, name, value, expected):
         ("counted", {"a": 1.5}, 'x["a"]', "must be int"),
         ("small_float", 1e39, "x", "must be between"),
         ("small_int", 128, "x", "must be np.int8 | None"),
-        ("truth", 1, "x", "must be bool"),
+        ("truth", 1, "x", "must be np.bool"),
         ("bytes_array", [256], "x", "int64 does not fit uint8"),
         ("bytes_array", [-1], "x", "int64 does not fit uint8"),
         ("bytes_array", [1.5], "x", "float64 does not fit uint8"),

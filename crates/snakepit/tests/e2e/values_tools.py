@@ -51,7 +51,7 @@ def same(a: Any, b: Any) -> bool:
         return same(list(a), list(b)) and same(list(a.values()), list(b.values()))
     if hasattr(a, "equals"):
         # Frames and columns; what they show has their types and their index.
-        return bool(a.equals(b)) and repr(a) == repr(b)
+        return bool(a.equals(b)) and str(a) == str(b)
     if hasattr(a, "dtype"):
         same_kind = a.dtype == b.dtype and a.shape == b.shape
         return same_kind and memoryview_of(a) == memoryview_of(b)
