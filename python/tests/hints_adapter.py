@@ -1,6 +1,5 @@
 """Tools of every kind of annotation."""
 
-import collections
 import datetime
 import fractions
 import functools
@@ -356,76 +355,3 @@ def _items(a: int, b: int) -> typing.Iterator[int]:
 tripled = tool(name="tripled")(functools.partial(_three, 3))
 later = tool(name="later")(functools.partial(_later, 1))
 items = tool(name="items")(functools.partial(_items, b=3))
-
-
-class Car(msgspec.Struct, tag="car"):
-    wheels: int = 4
-
-
-class Bike(msgspec.Struct, tag="bike"):
-    wheels: int = 2
-
-
-@tool
-def tagged(x: Car | Bike) -> object:
-    return [shown(x), x]
-
-
-@tool
-def one_tagged(x: Car) -> str:
-    return shown(x)
-
-
-@tool
-def queue(x: collections.deque[float]) -> str:
-    return shown(x)
-
-
-@tool
-def ordered(x: collections.OrderedDict[int, str]) -> str:
-    return shown(x)
-
-
-@tool
-def counted(x: collections.Counter) -> str:
-    return shown(x)
-
-
-@tool
-def grouped(x: collections.defaultdict[str, list[int]]) -> str:
-    return f"{x['missing']} {shown(dict(x))}"
-
-
-@tool
-def small_float(x: np.float32) -> str:
-    return shown(x)
-
-
-@tool
-def small_int(x: np.int8 | None = None) -> str:
-    return shown(x)
-
-
-@tool
-def truth(x: np.bool_) -> str:
-    return shown(bool(x))
-
-
-@tool
-def scores(x: dict[np.int64, np.float64]) -> str:
-    return f"{[type(part).__name__ for pair in x.items() for part in pair]} {sum(x.values())}"
-
-
-@tool
-def bytes_array(x: npt.NDArray[np.uint8]) -> str:
-    return f"{x.dtype} {x.tolist()}"
-
-
-@tool
-def matrix(x: np.ndarray[tuple[int, Literal[2]], np.dtype[np.float64]]) -> str:
-    return f"{x.dtype} {x.tolist()}"
-
-
-@tool
-def days(x: npt.NDArray[np.datetime64]) -> str:
-    return f"{x.dtype} {x.tolist()}"

@@ -116,6 +116,8 @@ mod values;
 #[cfg(all(feature = "arrow", feature = "process"))]
 mod values_elements;
 #[cfg(all(feature = "arrow", feature = "process"))]
+mod values_frames;
+#[cfg(all(feature = "arrow", feature = "process"))]
 mod values_page;
 #[cfg(all(feature = "arrow", feature = "process"))]
 mod values_table;

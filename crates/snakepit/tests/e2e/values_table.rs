@@ -5,10 +5,9 @@
 //! sample goes from Python to Rust and back, and from Rust to Python and back. An expression of
 //! Python may use `np`, `pd`, `pl` and `pa`; the row names the library that it needs.
 
-use std::sync::Arc;
+use snakepit::{FrozenSet, Tensor, Value};
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use snakepit::{DataFrame, DataFrameKind, FrozenSet, Tensor, Value};
+use crate::values_frames::{PANDAS, POLARS, PYARROW};
 
 /// A row of the tables: one kind of values.
 pub(crate) struct Row {
@@ -68,25 +67,6 @@ fn set<const N: usize>(items: [Value; N]) -> Value {
 pub(crate) fn array(dtype: &str, shape: &[usize], data: &[u8]) -> Value {
     let dtype = snakepit::DType::parse(dtype).unwrap();
     Tensor::new(dtype, shape, data.to_vec()).unwrap().into()
-}
-
-/// A frame of the columns `x` and `n`.
-fn frame(kind: DataFrameKind) -> Value {
-    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![1.5, -0.0]));
-    let counts: ArrayRef = Arc::new(Int64Array::from(vec![1, i64::MAX]));
-    let batch =
-        RecordBatch::try_from_iter_with_nullable([("x", numbers, true), ("n", counts, true)]);
-    let frame = DataFrame::try_from(&batch.unwrap()).unwrap();
-    Value::DataFrame(frame.with_kind(kind))
-}
-
-/// A column, whose second value is missing unless it is of pandas.
-fn column(kind: DataFrameKind, name: &str) -> Value {
-    let second = (kind == DataFrameKind::PandasSeries).then_some(2);
-    let numbers: ArrayRef = Arc::new(Int64Array::from_iter([Some(1), second, Some(3)]));
-    let batch = RecordBatch::try_from_iter_with_nullable([(name, numbers, true)]);
-    let column = DataFrame::try_from(&batch.unwrap()).unwrap();
-    Value::DataFrame(column.with_kind(kind))
 }
 
 /// All kinds.
@@ -377,15 +357,7 @@ pub(crate) const ROWS: &[Row] = &[
         value: "`DataFrame`",
         typed: "`snakepit::DataFrame`, `RecordBatch`es of it (feature `arrow`)",
         library: Some("pandas"),
-        samples: &[
-            same(
-                "pd.DataFrame({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})",
-                || frame(DataFrameKind::PandasFrame),
-            ),
-            same("pd.Series([1, 2, 3], name='n')", || {
-                column(DataFrameKind::PandasSeries, "n")
-            }),
-        ],
+        samples: PANDAS,
     },
     Row {
         python: "`polars.DataFrame`, `polars.Series`",
@@ -394,15 +366,7 @@ pub(crate) const ROWS: &[Row] = &[
         value: "`DataFrame`",
         typed: "`snakepit::DataFrame`",
         library: Some("polars"),
-        samples: &[
-            same(
-                "pl.DataFrame({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})",
-                || frame(DataFrameKind::PolarsFrame),
-            ),
-            same("pl.Series('n', [1, None, 3])", || {
-                column(DataFrameKind::PolarsSeries, "n")
-            }),
-        ],
+        samples: POLARS,
     },
     Row {
         python: "`pyarrow.Table`, `RecordBatch`, `Array`, `ChunkedArray`, `RecordBatchReader`; other objects with `__arrow_c_stream__`, as a table",
@@ -411,20 +375,6 @@ pub(crate) const ROWS: &[Row] = &[
         value: "`DataFrame`",
         typed: "`snakepit::DataFrame`",
         library: Some("pyarrow"),
-        samples: &[
-            same("pa.table({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})", || {
-                frame(DataFrameKind::Table)
-            }),
-            same(
-                "pa.record_batch({'x': [1.5, -0.0], 'n': [1, 2**63 - 1]})",
-                || frame(DataFrameKind::RecordBatch),
-            ),
-            same("pa.array([1, None, 3])", || {
-                column(DataFrameKind::Array, "")
-            }),
-            same("pa.chunked_array([[1, None, 3]])", || {
-                column(DataFrameKind::ChunkedArray, "")
-            }),
-        ],
+        samples: PYARROW,
     },
 ];

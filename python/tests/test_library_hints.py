@@ -1,0 +1,87 @@
+"""Hints of `collections`, numpy and msgspec: conversion and refusal."""
+
+from pathlib import Path
+
+import pytest
+from libraries import library
+from minihost import ToolError, Worker
+
+pytestmark = pytest.mark.native
+
+for name in ("msgspec", "numpy"):
+    library(name)
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker(str(Path(__file__).parent / "library_hints_adapter.py")) as worker:
+        yield worker
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("tagged", {"type": "bike"}, ["Bike Bike(wheels=2)", {"type": "bike", "wheels": 2}]),
+        ("tagged", {"wheels": 3}, ["Car Car(wheels=3)", {"type": "car", "wheels": 3}]),
+        ("one_tagged", {"wheels": 3, "type": "car"}, "Car Car(wheels=3)"),
+        ("queue", [1, 2.5], "deque deque([1.0, 2.5])"),
+        ("ordered", {"2": "a", "1": "b"}, "OrderedDict OrderedDict("),
+        ("counted", {"a": 2}, "Counter Counter({'a': 2})"),
+        ("grouped", {"a": [1]}, "[] dict {'a': [1], 'missing': []}"),
+        ("small_float", 1, "float32 "),
+        ("small_float", "NaN", "float32 "),
+        ("small_int", 127.0, "int8 "),
+        ("small_int", None, "NoneType None"),
+        ("truth", True, "bool True"),
+        ("scores", {"1": 2}, "['int64', 'float64'] 2.0"),
+        ("bytes_array", [[0, 255], [3.0, 4]], "uint8 [[0, 255], [3, 4]]"),
+        ("bytes_array", [], "uint8 []"),
+        ("typed_array", [1, "NaN", "-Infinity"], "float32 (3,)"),
+        ("matrix", [], "float64 []"),
+        ("matrix", [[1, 2]], "float64 [[1.0, 2.0]]"),
+        ("any_array", [True, False], "ndarray bool (2,)"),
+        ("any_array", [2**64 - 1], "ndarray uint64 (1,)"),
+        ("days", ["2024-01-02"], "datetime64[D] [datetime.date(2024, 1, 2)]"),
+    ],
+)
+def test_values_become_what_the_annotation_says(worker, name, value, expected):
+    got = worker.call(name, x=value)
+    if isinstance(expected, str):
+        assert got.startswith(expected), got
+    else:
+        assert got == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "what"),
+    [
+        ("tagged", {"type": "boat"}, "x.type", "must be 'car'"),
+        ("tagged", {"type": "bike", "wheels": "2"}, "x.wheels", "must be int"),
+        ("tagged", {"type": "bike", "doors": 2}, "x.doors", "not a field of Bike"),
+        ("queue", [1, "a"], "x[1]", "must be float"),
+        ("queue", 1, "x", "must be deque[float]"),
+        ("ordered", {"a": "b"}, "x", "has a key that must be int"),
+        ("counted", {"a": 1.5}, 'x["a"]', "must be int"),
+        ("small_float", 1e39, "x", "must be between"),
+        ("small_int", 128, "x", "must be np.int8 | None"),
+        ("truth", 1, "x", "must be np.bool"),
+        ("bytes_array", [256], "x", "int64 does not fit uint8"),
+        ("bytes_array", [-1], "x", "int64 does not fit uint8"),
+        ("bytes_array", [1.5], "x", "float64 does not fit uint8"),
+        ("bytes_array", [True], "x", "bool does not fit uint8"),
+        ("typed_array", [1e39], "x", "float64 does not fit float32"),
+        ("typed_array", [1, "x"], "x", "not all numbers"),
+        ("matrix", [[1, 2, 3]], "x", "its shape is [1, 3]"),
+        ("matrix", [1, 2], "x", "its shape is [2]"),
+        ("any_array", [True, 2], "x", "all truth values"),
+        ("any_array", [2**64 - 1, -1], "x", "more than 64 bits"),
+        ("days", ["2024-13-02"], "x", "not all dates"),
+        ("days", [1], "x", "not all dates"),
+    ],
+)
+def test_what_does_not_fit_is_refused_at_its_place(worker, name, value, path, what):
+    with pytest.raises(ToolError) as caught:
+        worker.call(name, x=value)
+    message = str(caught.value)
+    assert caught.value.code in ("SP2003", "SP2004"), message
+    assert f"`{path}`" in message and what in message, message
