@@ -69,8 +69,9 @@ fn read_buffer(buffer: pb::Buffer) -> Result<Value, Fault> {
         .map_err(|error| invalid(error.to_string()))
 }
 
-/// Converts a value for a client: bytes and arrays become buffers (small readable arrays JSON), data
-/// frames remain data frames, values that JSON preserves become JSON, and all others MessagePack.
+/// Converts a value for a client: bytes and arrays become buffers (small readable arrays JSON),
+/// data frames remain data frames, values that JSON preserves become JSON, and all others
+/// MessagePack.
 pub(super) fn write(value: &Value) -> pb::VariableValue {
     let kind = match value {
         // As the value of a variable the text becomes an array again.
