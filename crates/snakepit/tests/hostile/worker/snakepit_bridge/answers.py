@@ -136,9 +136,7 @@ def deep_keys(link, call):
 
 
 def keys_that_double(link, call):
-    """Answer with nested maps, each the key of the next: a text with each key twice doubles per
-    level.
-    """
+    """Answer with nested maps, each the key of the next: their text doubles with each level."""
     body = NIL
     for _ in range(60):
         body = b"\x81" + body + NIL
