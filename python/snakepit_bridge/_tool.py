@@ -94,7 +94,8 @@ class Tool:
             scope = _schema.Scope(known)
             _, schema = scope.top(annotations["return"])
             for reason in scope.unchecked[:1]:
-                schema = {**schema, "$comment": f"not understood: {reason}"}
+                comment = _errors.safe(f"not understood: {reason}")
+                schema = {**schema, "$comment": comment}
             self.returns_schema = scope.text(schema)
 
     def _describe(
@@ -126,8 +127,10 @@ class Tool:
             spec, schema = scope.top(annotation)
             for reason in scope.unchecked[:1]:
                 part = "not" if spec == _schema.ANY else "only partly"
-                self.unchecked.append((name, f"{part} checked: {reason}"))
-                schema = {**schema, "$comment": f"{part} checked: {reason}"}
+                # An annotation may have any text in it.
+                comment = _errors.safe(f"{part} checked: {reason}")
+                self.unchecked.append((name, comment))
+                schema = {**schema, "$comment": comment}
             needed = default is _schema.MISSING and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
             if default is None:
                 spec, schema = _schema.optional(spec, schema)
@@ -281,7 +284,7 @@ def _signature(
     head = "async def" if flags & (COROUTINE | ASYNC_GENERATOR) else "def"
     text = f"{head} {getattr(function, '__name__', 'tool')}({', '.join(parts)}){returns}"
     # Errors show the line, so a default that is a secret must not be in it.
-    return _errors.safe(text) if any(type(it[2]) is str for it in parameters) else text
+    return _errors.safe(text) if "'" in text or '"' in text else text
 
 
 def _default_text(value: "Any") -> str:

@@ -164,6 +164,21 @@ def test_the_log_names_file_line_parameter_and_reason(tmp_path):
     assert "`a`" not in errors
 
 
+def test_a_note_on_a_hint_shows_no_secret_in_it(tmp_path):
+    (tmp_path / "tools.py").write_text(
+        "from snakepit_bridge import tool\n\n"
+        "class Odd:\n    def __repr__(self): return \"Foo['password=hunter2']\"\n\n"
+        "@tool\ndef f(a: Odd()) -> Odd(): return 1\n"
+    )
+    worker = Worker("tools.py", cwd=str(tmp_path))
+    described = json.dumps(worker.described["tools"])
+    worker.shutdown()
+    errors = worker.process.stderr.read().decode()
+    worker.close()
+    for shown in (described, errors):
+        assert "Foo['password=<redacted>']" in shown and "hunter2" not in shown
+
+
 STRICT = {
     "host": ({"SNAKEPIT_WORKER_STRICT_HINTS": "1"}, True),
     "variable": ({"SNAKEPIT_STRICT_HINTS": "True"}, True),

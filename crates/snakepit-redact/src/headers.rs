@@ -10,7 +10,7 @@ use super::{MASK, boundary};
 
 /// The name and what is between it and the value.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i)(?:(?P<authorization>authorization)|(?:^|[^a-z0-9]|\\[nrt])(?P<cookie>(?:set-)?cookie))(?P<quote>\\?["']?)\]?\s{0,8}(?P<sign>=>|[:=,])\s{0,8}(?:b?(?P<open>\\?["']))?"#;
+    let pattern = r#"(?:(?P<authorization>(?i-u:authorization))|(?:^|[^A-Za-z0-9]|\\[nrt])(?P<cookie>(?i-u:(?:set-)?cookie)))(?P<quote>\\?["']?)\]?[ \t\r\n]{0,8}(?P<sign>=>|[:=,])[ \t\r\n]{0,8}(?:b?(?P<open>\\?["']))?"#;
     Regex::new(pattern).expect("the tests compile every pattern")
 });
 
@@ -56,6 +56,9 @@ const WITH_VALUES: [&str; 8] = [
     "gnap",
 ];
 
+/// Bytes of a scheme with the blanks around it.
+const MOST_SCHEME: usize = 40;
+
 /// Adds the values of a text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     for found in JARS.captures_iter(text) {
@@ -90,6 +93,10 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
                 .map_or(text.len(), |end| at + end),
             (open, _) => text[at..].find(open).map_or(text.len(), |end| at + end),
         };
+        let end = match (open, outer) {
+            ("", None) => end + folded(&text[at..end], &text[end..]),
+            _ => end,
+        };
         let value = &text[at..end];
         let secret = match found.name("authorization") {
             Some(_) => authorization(value, quoted),
@@ -105,15 +112,30 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
 /// The end of a header without quotes: of the line, also of one in a `repr`.
 fn line_end(text: &str, at: usize) -> usize {
     let rest = &text[at..];
-    let ends = [
-        rest.find(['\n', '\r']),
-        rest.find(r"\r\n"),
-        rest.find(r"\n"),
-    ];
-    ends.into_iter()
-        .flatten()
-        .min()
-        .map_or(text.len(), |end| at + end)
+    let line = &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())];
+    let escaped = line.find(r"\n").unwrap_or(line.len());
+    let line = &line[..escaped];
+    at + line.strip_suffix(r"\r").unwrap_or(line).len()
+}
+
+/// The length of the next line if the value is only a scheme, and that line continues it.
+fn folded(value: &str, rest: &str) -> usize {
+    if value.len() > MOST_SCHEME {
+        return 0;
+    }
+    let scheme = value.trim().to_ascii_lowercase();
+    if !SCHEMES.contains(&&*scheme) && !WITH_VALUES.contains(&&*scheme) {
+        return 0;
+    }
+    let line = rest.trim_start_matches(['\r', '\n']);
+    let blanks = line.trim_start_matches([' ', '\t']);
+    let folded = line.len() < rest.len() && blanks.len() < line.len() && !blanks.is_empty();
+    let end = blanks.find(['\r', '\n']).unwrap_or(blanks.len());
+    if folded {
+        rest.len() - blanks.len() + end
+    } else {
+        0
+    }
 }
 
 /// A cookie has a name and a value.
@@ -129,7 +151,7 @@ fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
         |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | ')' | '}' | ']' | '<');
     let word = |from: usize| {
         let rest = &value[from..];
-        let start = from + rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let start = from + rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
         let end = value[start..]
             .find(stops)
             .map_or(value.len(), |end| start + end);
@@ -146,6 +168,10 @@ fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
     }
     let many = WITH_VALUES.contains(&&*scheme) || scheme.starts_with("aws");
     if second.is_empty() || second.start == first.end {
+        // The value comes with the next line.
+        if !quoted && (many || SCHEMES.contains(&&*scheme)) {
+            return None;
+        }
         let end = if quoted { all } else { first.end };
         return (shown(&first) >= 4).then_some(first.start..end);
     }

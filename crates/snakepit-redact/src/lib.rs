@@ -3,8 +3,10 @@
 //! [`redact`] masks one text. [`Stream`] follows the lines of an output, in which a value may
 //! continue, and [`KeyLines`] private keys alone.
 //!
-//! Best effort: `docs/security.md` states the rules, and a text may hold other secrets. All of it
-//! takes time in proportion to the text.
+//! [`Known`] has values that are known to be secret, and masks them wherever they stand.
+//!
+//! Patterns are best effort: `docs/security.md` states the rules, and a text may hold other
+//! secrets. All of it takes time in proportion to the text.
 //!
 //! ```
 //! let shown = snakepit_redact::redact("login failed: password='hunter2'");
@@ -13,17 +15,24 @@
 
 #![forbid(unsafe_code)]
 
+mod commands;
+mod containers;
+mod forms;
 mod headers;
+mod hints;
 mod key_lines;
+mod known;
 mod logins;
 mod markup;
 mod named;
 mod patterns;
 mod plain;
+mod sql;
 mod stream;
 mod strings;
 mod tokens;
 mod unquoted;
+mod validation;
 mod values;
 
 #[cfg(test)]
@@ -33,6 +42,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use key_lines::KeyLines;
+pub use known::{Known, Refused};
 pub use stream::Stream;
 
 use plain::Plain;
@@ -48,24 +58,31 @@ pub fn redact(line: &str) -> Cow<'_, str> {
 /// Returns the first `most` bytes of a line, masked. A secret that crosses the cut is recognised
 /// by all of the line.
 pub fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
-    let most = boundary(line, most);
+    masked(line, boundary(line, most), |text, spans| {
+        patterns::find(text, spans);
+    })
+}
+
+/// Masks what `find` finds in a text as a person reads it, and in the commands to the terminal
+/// within. Returns the first `most` bytes.
+fn masked(line: &str, most: usize, find: impl Fn(&str, &mut Vec<Range<usize>>)) -> Cow<'_, str> {
     let plain = Plain::of(line);
     let mut spans = Vec::new();
-    patterns::find(plain.text(), &mut spans);
+    find(plain.text(), &mut spans);
     for span in &mut spans {
         *span = plain.place(span);
     }
     for command in plain.commands() {
         let mut found = Vec::new();
-        patterns::find(&line[command.clone()], &mut found);
+        find(&line[command.clone()], &mut found);
         let placed = found.into_iter();
         spans.extend(placed.map(|span| command.start + span.start..command.start + span.end));
     }
     if spans.is_empty() {
         return Cow::Borrowed(&line[..most]);
     }
-    spans.sort_unstable_by_key(|span| span.start);
-    let (mut out, mut at) = (String::with_capacity(most), 0);
+    let mut out = String::with_capacity(most);
+    let mut at = 0;
     for span in joined(spans) {
         if span.start >= most {
             break;
@@ -89,10 +106,11 @@ fn boundary(text: &str, at: usize) -> usize {
     at
 }
 
-/// Joins spans that overlap.
-fn joined(sorted: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    let mut joined: Vec<Range<usize>> = Vec::with_capacity(sorted.len());
-    for span in sorted {
+/// Sorts spans, and joins those that overlap.
+fn joined(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_unstable_by_key(|span| span.start);
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+    for span in spans {
         match joined.last_mut() {
             Some(last) if span.start < last.end => last.end = last.end.max(span.end),
             _ => joined.push(span),

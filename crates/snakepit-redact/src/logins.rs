@@ -10,6 +10,8 @@ use regex::{Captures, Regex};
 
 use super::patterns::regex;
 use super::strings::is_template;
+use super::unquoted::is_strong;
+use super::values::Reader;
 
 /// `https://user:`, also with slashes as JSON may escape them.
 static URL: LazyLock<Regex> = LazyLock::new(|| {
@@ -32,6 +34,31 @@ static USER: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// `curl -uuser:password`
+static USER_GLUED: LazyLock<Regex> =
+    LazyLock::new(|| regex(r#"[ \t\r\n"'](?P<quote>["']?)-u[A-Za-z0-9._@-]{1,100}:"#));
+
+/// A token in place of a user: `https://…@github.com`.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?:^|[^A-Za-z0-9])https?:\\?/\\?/(?P<value>[A-Za-z0-9_-]{16,200})(?::x-oauth-basic|:)?@",
+    )
+});
+
+/// `netloc='user:password@host'`, as Python shows a URL that it has parsed.
+static PARSED: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?:netloc|authority|userinfo)\\?["']?[ \t]{0,4}[:=][ \t]{0,4}b?\\?["'][^'":@/\r\n]{0,200}:(?P<value>[^'"\r\n]*)"#,
+    )
+});
+
+/// `HTTPBasicAuth('user', 'password')`, `auth=('user', 'password')`
+static PAIR: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?:HTTP(?:Basic|Digest|Proxy)Auth|(?:Basic|Digest)Auth(?:entication)?|\.login|(?:^|[^A-Za-z0-9])(?:http_|basic_|proxy_)?auth["']?[ \t]{0,4}[:=][ \t]{0,4})\([ \t]{0,4}(?:[A-Za-z_][A-Za-z0-9_.]{0,60}|[bru]{0,2}'[^'\r\n]*'|[bru]{0,2}"[^"\r\n]*"),[ \t\r\n]{0,8}(?P<value>[bru]{0,2}["'])"#,
+    )
+});
+
 static BASIC: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"(?:^|[^A-Za-z0-9])(?i-u:basic)(?:[ \t]{1,8}|%20|\+)(?P<value>[A-Za-z0-9+/_-]{4,}={0,2})",
@@ -40,13 +67,47 @@ static BASIC: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Adds the passwords of a text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
-    all(text, &URL, spans, |_, at| of_url(text, at));
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if text.contains('@') && has(&["://", "/\\/"]) {
+        all(text, &URL, spans, |found, at| {
+            // `[::1]` is an address, and its colons stand before no password.
+            let head = &found[0];
+            let host = head.rsplit('/').next().unwrap_or_default();
+            let address = host.starts_with('[') && !host.contains(']');
+            (!address).then(|| of_url(text, at)).flatten()
+        });
+    }
     let values = |pattern: &'static Regex| {
         let found = pattern.captures_iter(text);
         found.filter_map(|found| found.name("value"))
     };
-    spans.extend(values(&ENCODED).map(|value| value.range()));
-    all(text, &USER, spans, |found, at| of_user(text, found, at));
+    if has(&["%3"]) {
+        spans.extend(values(&ENCODED).map(|value| value.range()));
+    }
+    if has(&["-u"]) {
+        all(text, &USER, spans, |found, at| of_user(text, found, at));
+    }
+    if has(&["curl"]) {
+        let glued = |found: &Captures<'_>, at| of_user(text, found, at);
+        all(text, &USER_GLUED, spans, glued);
+    }
+    if text.contains('@') && has(&["http"]) {
+        let tokens = values(&TOKEN).filter(|value| is_strong(value.as_str()));
+        spans.extend(tokens.map(|value| value.range()));
+    }
+    if has(&["netloc", "authority", "userinfo"]) {
+        for value in values(&PARSED) {
+            let end = value.as_str().rfind('@').unwrap_or(value.len());
+            spans.extend((end > 0).then_some(value.start()..value.start() + end));
+        }
+    }
+    if text.contains('(') && has(&["uth", "login"]) {
+        all(text, &PAIR, spans, |found, _| {
+            let quote = found.name("value").expect("it is in every match");
+            let values = Reader::of(text).quoted(quote.start(), "\"");
+            values.into_iter().next()
+        });
+    }
     let logins = values(&BASIC).filter(|value| is_login(value.as_str()));
     spans.extend(logins.map(|value| value.range()));
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::named::KEY;
+use super::named::{KEY, SUFFIX};
 use super::patterns::regex;
 use super::strings::is_template;
 use super::unquoted::is_strong;
@@ -13,9 +13,29 @@ use super::unquoted::is_strong;
 /// `<ns:password type="x">`, `<entry key="password">`, `<key>password</key><string>`.
 static ELEMENT: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"(?:(?:<|&lt;)(?:[A-Za-z0-9_.-]{{1,40}}:)?(?P<name>{KEY})(?:[ \t\r\n][^<>&]{{0,200}})?|<[A-Za-z][^<>]{{0,200}}?\\?["']{KEY}\\?["'][^<>]{{0,200}}|<[A-Za-z]{{1,20}}>{KEY}</[A-Za-z]{{1,20}}>[ \t\r\n]{{0,40}}<[A-Za-z]{{1,20}})(?P<end>>|&gt;)"#
+        r#"(?:(?:<|&lt;)(?:[A-Za-z0-9_.-]{{1,40}}:)?(?P<name>{KEY}){SUFFIX}(?:[ \t\r\n][^<>&]{{0,200}})?|<[A-Za-z][^<>]{{0,200}}?\\?["']{KEY}{SUFFIX}\\?["'][^<>]{{0,200}}|<[A-Za-z]{{1,20}}>{KEY}{SUFFIX}</[A-Za-z]{{1,20}}>[ \t\r\n]{{0,40}}<[A-Za-z]{{1,20}})(?P<end>>|&gt;)"#
     ))
 });
+
+/// What may stand in a tag. A class of all characters would make the pattern large.
+const ASCII: &str = "[ -;=?-~\\t\\r\\n]";
+
+/// `<input type="password" …>`: a tag with the name of a secret in one of its attributes.
+static TAG: LazyLock<Regex> = LazyLock::new(|| {
+    regex(&format!(
+        r#"<[A-Za-z](?:{ASCII}{{0,300}}[ \t\r\n])?(?i-u:type|name|id|key)=\\?["']?{KEY}{SUFFIX}\\?(?:["' \t\r\n/]{ASCII}{{0,300}})?>"#
+    ))
+});
+
+/// The value in such a tag.
+static VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"[ \t\r\n](?i-u:value)=(?:\\?"(?P<double>[^"\\]+)|\\?'(?P<single>[^'\\]+)|(?P<word>[^ \t\r\n"'<>\\]+))"#,
+    )
+});
+
+/// Lines of the value of an element that has not come to its end.
+const BELOW: usize = 8;
 
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -27,7 +47,8 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
         at = whole.end();
         let opening = if &found["end"] == ">" { "<" } else { "&lt;" };
         let same = whole.as_str().starts_with(opening);
-        let Some(span) = same.then(|| value(text, at, opening)).flatten() else {
+        let span = || value(text, at, opening).or_else(|| below(text, whole.start(), at));
+        let Some(span) = same.then(span).flatten() else {
             continue;
         };
         let name = found.name("name").map_or("", |name| name.as_str());
@@ -35,6 +56,12 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
             at = span.end;
             spans.push(span);
         }
+    }
+    for tag in TAG.find_iter(text) {
+        let values = VALUE.captures_iter(tag.as_str());
+        let values = values.filter_map(|found| found.iter().skip(1).flatten().next());
+        let values = values.filter(|value| !is_template(value.as_str()));
+        spans.extend(values.map(|value| tag.start() + value.start()..tag.start() + value.end()));
     }
 }
 
@@ -54,6 +81,24 @@ fn value(text: &str, at: usize, opening: &str) -> Option<Range<usize>> {
     }
     let start = at + (value.len() - value.trim_start_matches(SPACE).len());
     let end = at + value.trim_end_matches(SPACE).len();
+    (start < end).then_some(start..end)
+}
+
+/// The lines below an element that stands alone on its line and has no end in this text: it comes
+/// with a later line of the stream.
+fn below(text: &str, start: usize, at: usize) -> Option<Range<usize>> {
+    let before = &text[..start];
+    let alone = before.trim_end_matches([' ', '\t']);
+    let rest = text[at..].trim_start_matches([' ', '\t', '\r']);
+    let lines = rest.strip_prefix('\n')?;
+    let few: usize = lines.split_inclusive('\n').take(BELOW).map(str::len).sum();
+    let alone = alone.is_empty() || alone.ends_with('\n');
+    if !alone || few < lines.len() || lines.contains(['<', '>']) {
+        return None;
+    }
+    let begin = text.len() - lines.len();
+    let start = begin + (lines.len() - lines.trim_start_matches(SPACE).len());
+    let end = begin + lines.trim_end_matches(SPACE).len();
     (start < end).then_some(start..end)
 }
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::patterns::regex;
-use super::unquoted::{is_described, is_special, is_strong};
+use super::unquoted::{is_described, is_special, is_strong, is_token_of_text};
 use super::values::{Open, Pair, Reader};
 
 /// After a bare `token:` a shorter quoted word is prose, as in `unexpected token: '}'`.
@@ -17,25 +17,31 @@ const MIN_AFTER_COLON: usize = 6;
 
 /// Names of what is secret, with words before them.
 pub(super) const KEY: &str = "(?:(?:[A-Za-z0-9]{1,40}[_.-]){0,4}\
-    (?:[A-Za-z0-9]{0,20}(?i-u:password|passwd|passphrase|pwd|secret|token\
-    |(?:api|access|account|private|secret|signing|encryption|master|auth|storage)[_-]?key)\
+    (?:[A-Za-z0-9]{0,20}(?i-u:password|passwd|passphrase|passcode|pwd|secret|token\
+    |(?:api|access|account|private|secret|signing|encryption|master|auth|storage)[ _-]?key)\
     |(?i-u:(?:db|user|smtp|mail|ftp|ssh|redis|mysql|postgres|pg|root|admin)[_-]?pass\
     |credentials?)))";
 
+/// What may follow such a name in a longer one: `DB_PASSWORD_PROD`, `password2`.
+pub(super) const SUFFIX: &str = "(?:[_.-]?(?i-u:production|prod|development|develop|dev|testing\
+    |test|staging|stage|live|qa|uat|preview|local|primary|secondary|base|confirmation|confirmed\
+    |confirm|repeat|again|verify|old|new|current|previous|value|string|str|text|plaintext|plain|raw\
+    |base64|b64|encoded|hex|default|main|backup|replica|read|write|ro|rw|[0-9]{1,3})){0,2}";
+
 /// Quotes around a name: with backslashes, doubled, and as HTML, URLs and JSON escape them.
-const CLOSED: &str =
+pub(super) const CLOSED: &str =
     r#"\\{0,15}["'`]{1,2}|&(?:quot|apos|#3[49]|#x2[27]);|%(?:25){0,2}2[27]|\\u002[27]"#;
 
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"(?:^|(?P<before>[^A-Za-z0-9]))(?P<key>{KEY})(?P<closed>(?:{CLOSED})?\]?)[ \t]*(?P<sign>=>|:=|=|:|：|＝|%(?:25){{0,2}}3[AaDd]|,?[ \t\r\n]{{0,20}}\\{{0,3}}["']?[Vv]alue\\{{0,3}}["']?[ \t]*[:=]|,)(?:[ \t]|%20)*"#
+        r#"(?:^|(?P<before>[^A-Za-z0-9]))(?P<key>{KEY}){SUFFIX}(?P<closed>(?:{CLOSED})?\]?)[ \t]*(?P<sign>=>|:=|=|:|：|＝|%(?:25){{0,2}}3[AaDd]|,?[ \t\r\n]{{0,20}}\\{{0,3}}["']?[Vv]alue\\{{0,3}}["']?[ \t]*[:=]|,)(?:[ \t]|%20)*"#
     ))
 });
 
 /// `--password …`
 static OPTION: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"(?:^|[ \t\r\n"'(\[])--?(?P<key>{KEY})[ \t]{{1,4}}"#
+        r#"(?:^|[ \t\r\n"'(\[])--?(?:(?P<key>{KEY}){SUFFIX}[ \t]{{1,4}}|(?P<short>pass|pw)(?:[ \t]{{1,4}}|=))"#
     ))
 });
 
@@ -58,12 +64,17 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
         open = reader.take_open();
         spans.extend(values);
     }
+    if !text.contains('-') {
+        return open;
+    }
     at = 0;
     while let Some(found) = OPTION.captures_at(text, before(text, at)) {
         let end = found.get(0).expect("it is the match").end();
         let mut values = reader.quoted(end, "");
         if values.is_empty() && !reader.is_quote(end) {
-            values.extend(reader.argument(&found["key"], end));
+            let name = found.name("key").or_else(|| found.name("short"));
+            let name = name.map_or("", |name| name.as_str());
+            values.extend(reader.argument(name, end));
         }
         at = values.iter().fold(end, |at, value| at.max(value.end));
         spans.extend(values);
@@ -98,7 +109,8 @@ fn of_head(text: &str, found: &Captures<'_>, reader: &mut Reader<'_>) -> Vec<Ran
     if let Some(first) = values.first() {
         let value = &text[first.clone()];
         let prose = closed.is_empty() && colon && is_prose(key, key_at, text, value);
-        let none = prose || is_special(key, value);
+        let word = !closed.is_empty() && is_token_of_text(key, value);
+        let none = prose || word || is_special(key, value);
         return if none { Vec::new() } else { values };
     }
     if reader.is_quote(at) {
@@ -146,6 +158,7 @@ fn listed(text: &str, values: Vec<Range<usize>>, found: &Captures<'_>) -> Vec<Ra
     let first = values.first().map_or("", |first| &text[first.clone()]);
     let option = before == "-" && !first.starts_with('-');
     let listed = option || before == "(" || is_pair(text, found);
+    let listed = listed && (option || !is_token_of_text(&found["key"], first));
     if listed { values } else { Vec::new() }
 }
 

@@ -5,15 +5,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::hints::{self, Hints};
 use super::values::Open;
-use super::{headers, logins, markup, named, tokens};
-
-/// Without one of these words only a token can be in a text.
-static HINT: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i-u:-u|key|secret|token|pass|pwd|credential|authorization|cookie|bearer|basic|://|/\\/|%3|sig)",
-    )
-});
+use super::{commands, containers, headers, logins, markup, named, sql, tokens, validation};
 
 static BEARER: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"(?:^|[^A-Za-z0-9])(?i-u:bearer)(?:[ \t]{1,8}|%20|\+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
@@ -40,34 +34,43 @@ pub(super) fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the tests compile every pattern")
 }
 
-/// Adds the secrets of a text; the spans may overlap.
-pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+/// Adds the secrets of a text; the spans may overlap. Returns how the last value may go on behind
+/// it.
+pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
     tokens::find(text, spans);
-    if !HINT.is_match(text) {
-        return;
+    let hints = Hints::of(text);
+    if hints.has(hints::KEYS) {
+        pem(text, spans);
+        spans.extend(cut_key(text));
     }
-    pem(text, spans);
-    for pattern in [&*BEARER, &SIGNED] {
-        let values = pattern
-            .captures_iter(text)
-            .filter_map(|found| found.name("value"));
-        let values = values.map(|value| value.range());
-        spans.extend(values.filter(|value| !value.is_empty()));
+    for (kind, pattern) in [(hints::BEARER, &BEARER), (hints::SIGNATURES, &SIGNED)] {
+        if hints.has(kind) {
+            let values = pattern.captures_iter(text);
+            let values = values.filter_map(|found| found.name("value"));
+            spans.extend(values.map(|value| value.range()));
+        }
     }
-    spans.extend(cut_key(text));
-    headers::find(text, spans);
-    logins::find(text, spans);
-    named::find(text, spans);
+    if hints.has(hints::HEADERS) {
+        headers::find(text, spans);
+    }
+    if hints.has(hints::LOGINS) {
+        logins::find(text, spans);
+    }
+    if hints.has_command() {
+        commands::find(text, spans);
+    }
+    if hints.has(hints::CLAUSES) {
+        sql::find(text, spans);
+    }
+    if !hints.has(hints::NAMES) {
+        return None;
+    }
+    validation::find(text, spans);
     if text.contains('<') || text.contains("&lt;") {
         markup::find(text, spans);
     }
-}
-
-/// Returns how the last value of a text may go on behind it.
-pub(super) fn open(text: &str) -> Option<Open> {
-    HINT.is_match(text)
-        .then(|| named::find(text, &mut Vec::new()))
-        .flatten()
+    let open = named::find(text, spans);
+    containers::find(text, spans).or(open)
 }
 
 /// Adds private keys without their marks.

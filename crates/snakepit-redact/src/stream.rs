@@ -1,10 +1,13 @@
 //! Secrets that go on over several lines of a stream, each of which is masked by itself.
 
+use std::ops::Range;
+
+use super::hints::Hints;
 use super::key_lines::KeyLines;
 use super::plain::Plain;
 use super::strings::end_of_quoted;
-use super::values::{Open, is_value};
-use super::{MASK, patterns};
+use super::values::Open;
+use super::{MASK, boundary, joined, patterns};
 
 /// Lines of a value between quotes of three characters, or in a block.
 const MOST: u32 = 64;
@@ -12,12 +15,22 @@ const MOST: u32 = 64;
 /// Lines of a value between other quotes: one that is not closed may be an apostrophe.
 const FEW: u32 = 8;
 
+/// Lines that are read together with the next one: a name and its value may stand on two lines.
+const BEFORE: usize = 2;
+
+/// Maximum number of bytes of lines that are read together with the next one.
+const WINDOW: usize = 8 * 1024;
+
 /// Follows one stream of lines: masks a key or a value that continues from the line before.
 #[derive(Debug, Default)]
 pub struct Stream {
     keys: KeyLines,
     /// There while a value is open, with the number of its lines.
     open: Option<(Open, u32)>,
+    /// The lines before, as far as they matter for the next one; each with its end.
+    before: String,
+    /// Lines since a container began that is still open.
+    within: u32,
 }
 
 impl Stream {
@@ -38,9 +51,13 @@ impl Stream {
         };
         let Some((masked_until, goes_on)) = known.as_ref().and_then(|open| goes_on(open, plain))
         else {
-            self.open = patterns::open(plain).map(|open| (open, 0));
-            return masked;
+            let spans = self.read(plain);
+            return match spans.is_empty() {
+                true => masked,
+                false => Some(without(plain, spans)),
+            };
         };
+        self.before.clear();
         let rest = &plain[masked_until..];
         let most = match &known {
             Some(Open::Quoted(token)) if token.len() < 3 => FEW,
@@ -48,13 +65,68 @@ impl Stream {
         };
         self.open = match goes_on {
             true => known.filter(|_| lines < most).map(|open| (open, lines)),
-            false => patterns::open(rest).map(|open| (open, 0)),
+            false => patterns::find(rest, &mut Vec::new()).map(|open| (open, 0)),
         };
         let blanks = plain.len() - plain.trim_start_matches([' ', '\t']).len();
         let blanks = blanks.min(masked_until);
         let mask = if masked_until > blanks { MASK } else { "" };
         Some(format!("{}{mask}{rest}", &plain[..blanks]))
     }
+
+    /// Reads a line together with the lines before it, and returns what is secret in it.
+    fn read(&mut self, line: &str) -> Vec<Range<usize>> {
+        if self.before.is_empty() && !Hints::of(line).any() {
+            return Vec::new();
+        }
+        let start = self.before.len();
+        self.before.push_str(line);
+        let mut spans = Vec::new();
+        let open = patterns::find(&self.before, &mut spans);
+        let mut from = self.last_lines(start);
+        self.within = match open {
+            Some(Open::Within(at)) if self.within < MOST => {
+                from = from.min(at);
+                self.within + 1
+            }
+            _ => 0,
+        };
+        self.open = open
+            .filter(|open| !matches!(open, Open::Within(_)))
+            .map(|open| (open, 0));
+        let least = self.before.len().saturating_sub(WINDOW);
+        from = from.max(boundary(&self.before, least));
+        self.before.drain(..from);
+        self.before.push('\n');
+        if !Hints::of(&self.before).any() {
+            self.before.clear();
+        }
+        let spans = spans.into_iter().filter(|span| span.end > start);
+        spans
+            .map(|span| span.start.max(start) - start..span.end - start)
+            .collect()
+    }
+
+    /// Where the last lines begin, of which the last one begins at `start`.
+    fn last_lines(&self, start: usize) -> usize {
+        let mut from = start;
+        for _ in 1..BEFORE {
+            let before = &self.before[..from.saturating_sub(1)];
+            from = before.rfind('\n').map_or(0, |newline| newline + 1);
+        }
+        from
+    }
+}
+
+/// Returns the line with a mask in place of each span.
+fn without(line: &str, spans: Vec<Range<usize>>) -> String {
+    let (mut out, mut at) = (String::with_capacity(line.len()), 0);
+    for span in joined(spans) {
+        out.push_str(&line[at..span.start]);
+        out.push_str(MASK);
+        at = span.end;
+    }
+    out.push_str(&line[at..]);
+    out
 }
 
 /// Where the part of a line ends that belongs to an open value, and whether the value goes on
@@ -78,10 +150,6 @@ fn goes_on(open: &Open, line: &str) -> Option<(usize, bool)> {
             let blanks = line.len() - line.trim_start_matches([' ', '\t', '\r']).len();
             (blanks > *depth || blanks == line.len()).then_some((line.len(), true))
         }
-        Open::Below(key) => {
-            let word = line.trim_matches([' ', '\t', '\r']);
-            let whole = !word.contains([' ', '\t']) && is_value(key, word);
-            whole.then_some((line.len(), false))
-        }
+        Open::Within(_) => None,
     }
 }

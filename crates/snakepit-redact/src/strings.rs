@@ -37,6 +37,9 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^(?:[ \t]+[+%][ \t]|[ \t]*,[ \t]|\.format\(|\)+[;:,]?[ \t]*(?:[\r\n]|\z))")
 });
 
+/// What a shell makes one string of: the quote of the strings, and how they are written together.
+const TOGETHER: [(&str, &str); 3] = [("'", "\"'\"'"), ("'", "\\''"), ("\"", "'\"'\"")];
+
 static TEMPLATE: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"^(?:%[srd]|%\([A-Za-z_][A-Za-z0-9_]{0,60}\)[srd]|\{[A-Za-z0-9_.!:\[\]]{0,100}\}|\$\{?[A-Z_][A-Z0-9_]{0,60}\}?|\{\{[ A-Za-z0-9_.|-]{0,100}\}\})$",
@@ -122,6 +125,13 @@ impl Reader<'_> {
             let span_end = span.end;
             let over = end == span_end || !text[more..].starts_with(token);
             spans.extend((!span.is_empty()).then_some(span));
+            let mut together = TOGETHER.iter();
+            if let Some((_, glue)) =
+                together.find(|(quote, glue)| *quote == token && text[end..].starts_with(glue))
+            {
+                start = end + glue.len();
+                continue;
+            }
             if over {
                 if end > span_end && is_blank(&text[end..]) {
                     self.open = Some(Open::More(token.to_owned()));

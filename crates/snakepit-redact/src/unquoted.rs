@@ -5,16 +5,28 @@
 /// value behind them is a secret.
 const WEAK: [&str; 4] = ["token", "secret", "credential", "credentials"];
 
-/// Values that say something about a secret.
+/// Values that say something about a secret, and names of types.
 const WORDS: &[&str] = &[
     "accepted",
+    "annotated",
     "any",
+    "anystr",
+    "array",
     "authentication",
+    "awaitable",
     "bool",
+    "boolean",
+    "bytearray",
     "bytes",
+    "callable",
     "changed",
+    "coroutine",
+    "date",
+    "datetime",
+    "decimal",
     "default",
     "denied",
+    "dict",
     "disabled",
     "empty",
     "enabled",
@@ -23,32 +35,55 @@ const WORDS: &[&str] = &[
     "failed",
     "false",
     "field",
+    "float",
     "forbidden",
+    "frozenset",
     "given",
     "hidden",
     "incorrect",
+    "int",
+    "integer",
     "invalid",
+    "iterable",
+    "iterator",
+    "list",
+    "literal",
+    "mapping",
     "masked",
     "mismatch",
     "missing",
     "must",
+    "never",
     "none",
+    "nonetype",
+    "noreturn",
     "null",
+    "number",
     "object",
     "optional",
+    "path",
+    "redacted",
     "rejected",
     "required",
+    "secretbytes",
     "secretstr",
+    "self",
+    "sequence",
+    "set",
     "should",
     "str",
     "string",
     "text",
     "true",
+    "tuple",
+    "type",
     "unauthorized",
     "undefined",
+    "union",
     "unknown",
     "unset",
     "updated",
+    "uuid",
     "valid",
     "wrong",
 ];
@@ -227,6 +262,17 @@ pub(super) fn is_special(key: &str, value: &str) -> bool {
     SPECIAL.contains(&word) && (length < 24 || length < LOOKED_AT && !digit())
 }
 
+/// Returns true if it is a token of a text, as in `{'token': 'hello', 'pos': 'NOUN'}`.
+pub(super) fn is_token_of_text(key: &str, value: &str) -> bool {
+    if !key.eq_ignore_ascii_case("token") || value.chars().nth(16).is_some() {
+        return false;
+    }
+    let word = value.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let letters = |c: char| c.is_alphabetic() || matches!(c, '\'' | '’');
+    let mut pairs = word.chars().zip(word.chars().skip(1));
+    word.chars().all(letters) && !pairs.any(|(one, two)| one.is_lowercase() && two.is_uppercase())
+}
+
 /// Returns true if the name at this place of the text is weak and stands behind a word about it.
 pub(super) fn is_described(key: &str, at: usize, text: &str) -> bool {
     if !WEAK.contains(&&*key.to_ascii_lowercase()) {
@@ -296,7 +342,7 @@ fn is_field(lower: &str) -> bool {
 }
 
 /// `args.password`, `db_pwd`, `authToken`: a name stands where the secret would.
-fn names_a_secret(lower: &str) -> bool {
+pub(super) fn names_a_secret(lower: &str) -> bool {
     let last = lower.rsplit(['.', '_', '-']).find(|part| !part.is_empty());
     let glued = ["password", "passwd", "secret", "token", "apikey"];
     is_path(lower)
@@ -318,10 +364,17 @@ pub(super) fn is_path(text: &str) -> bool {
 
 /// Nothing follows the value, or punctuation, or the name of the next value.
 fn ends_here(rest: &str) -> bool {
-    let rest = rest.trim_start_matches([' ', '\t']);
+    let (blank, rest) = (
+        rest.starts_with([' ', '\t']),
+        rest.trim_start_matches([' ', '\t']),
+    );
     let Some(first) = rest.chars().next() else {
         return true;
     };
+    // A comment.
+    if blank && first == '#' {
+        return true;
+    }
     if matches!(
         first,
         '\n' | '\r' | '"' | '\'' | ',' | ';' | ')' | '}' | ']' | '|' | '<' | '&'

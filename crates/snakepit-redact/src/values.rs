@@ -26,8 +26,9 @@ static NEXT_LINE: LazyLock<Regex> = LazyLock::new(|| regex(r"^[ \t]*\r?\n[ \t]*"
 static END_OF_ENCODED: LazyLock<Regex> =
     LazyLock::new(|| regex("%(?:25){0,2}(?:26|22|2[Cc]|7[Dd]|0[AaDd])"));
 
-static ARGUMENT: LazyLock<Regex> =
-    LazyLock::new(|| regex(r#"^[^ \t\r\n"',;)\]<-][^ \t\r\n"',;)\]<]{3,}"#));
+static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r#"^(?:\\[ '][A-Za-z0-9]|[^ \t\r\n"',;)\]<-])(?:\\[ '][A-Za-z0-9]|[^ \t\r\n"',;)\]<])*"#)
+});
 
 static NAME: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"^[A-Za-z_][A-Za-z0-9_.-]{0,40}["']?[=:]"#));
@@ -45,6 +46,12 @@ static LINE_START: LazyLock<Regex> = LazyLock::new(|| {
         r"^(?:.*[:\]>|][ \t]+)?[ \t]*(?:-[ \t]+)?(?:(?:export|set|setenv|setx|declare|local|readonly|ENV|ARG|env)[ \t]+(?:-[A-Za-z]{1,8}[ \t]+)?)?$",
     )
 });
+
+/// Returns true if a shell has escaped this character within a word: `it\'s\ mine`.
+fn is_escaped(text: &str) -> bool {
+    let mut chars = text.chars();
+    matches!(chars.next(), Some(' ' | '\'')) && chars.next().is_some_and(of_words)
+}
 
 /// The length of a word that begins a text, up to so many characters.
 fn word(text: &str, most: usize) -> usize {
@@ -69,11 +76,15 @@ fn word(text: &str, most: usize) -> usize {
                 | '|'
         )
     };
-    let end = text.char_indices().take(most).find(|(_, c)| ends(*c));
-    match end {
-        Some((end, _)) => end,
-        None => at_most(text, most).len(),
+    let mut chars = text.char_indices().take(most);
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && is_escaped(&text[at + 1..]) {
+            chars.next();
+        } else if ends(c) {
+            return at;
+        }
     }
+    at_most(text, most).len()
 }
 
 /// The first characters of a text.
@@ -88,16 +99,6 @@ pub(super) fn is_blank(text: &str) -> bool {
 
 pub(super) fn of_line(text: &str) -> &str {
     &text[..text.find(['\r', '\n']).unwrap_or(text.len())]
-}
-
-/// Returns true if a word is the value of this name, on a line of its own.
-pub(super) fn is_value(key: &str, text: &str) -> bool {
-    let around = Around {
-        key,
-        loose: true,
-        rest: "",
-    };
-    word(text, usize::MAX) == text.len() && is_secret(around, text)
 }
 
 /// A name and where its value may be.
@@ -125,8 +126,8 @@ pub(super) enum Open {
     More(String),
     /// In lines that are deeper than this.
     Block(usize),
-    /// As a word of its own, behind this name.
-    Below(String),
+    /// Within what begins at this place of the text.
+    Within(usize),
 }
 
 /// Reads the values of one text.
@@ -199,9 +200,6 @@ impl<'t> Reader<'t> {
         }
         let end = at + word(&text[at..], WORD);
         let first = &text[at..end];
-        if pair.colon && is_blank(&text[at..]) {
-            self.open = Some(Open::Below(key.to_owned()));
-        }
         if text[at..].starts_with(['=', '>', '~']) {
             return None;
         }
@@ -322,12 +320,15 @@ impl<'t> Reader<'t> {
     pub(super) fn argument(&self, key: &str, at: usize) -> Option<Range<usize>> {
         let found = ARGUMENT.find(&self.text[at..])?;
         let word = at_most(found.as_str(), WORD);
+        if word.chars().take(4).count() < 4 {
+            return None;
+        }
         let sure = word.chars().count() >= 12 || word.bytes().any(|byte| byte.is_ascii_digit());
         let around = Around {
             key,
             loose: false,
             rest: &self.text[at + found.end()..],
         };
-        (sure && is_secret(around, word)).then(|| at..self.word_end(at, None))
+        (sure && is_secret(around, word)).then(|| at..self.word_end(at, None).max(at + found.end()))
     }
 }

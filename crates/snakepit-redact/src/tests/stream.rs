@@ -73,3 +73,71 @@ fn lines_without_secrets_stay() {
     let text = "print(\"password:\")\nprint('x')\nunknown token:\nthe next one\npassword: the one in the vault\nx";
     check(text, text);
 }
+
+#[test]
+fn a_value_may_stand_in_the_line_below_its_name() {
+    for (text, expected) in [
+        (
+            "{\n \"name\": \"DB_PASSWORD\",\n \"value\": \"hun ter\"\n}",
+            "{\n \"name\": \"DB_PASSWORD\",\n \"value\": \"<redacted>\"\n}",
+        ),
+        (
+            "- name: API_TOKEN\n  value: abcd1234\n- name: HOST\n  value: abcd1234",
+            "- name: API_TOKEN\n  value: <redacted>\n- name: HOST\n  value: abcd1234",
+        ),
+        (
+            "<password>\n  hun ter\n</password>\nbye",
+            "<password>\n  <redacted>\n</password>\nbye",
+        ),
+        (
+            "<key>password</key>\n<string>hun ter</string>\n<string>x</string>",
+            "<key>password</key>\n<string><redacted></string>\n<string>x</string>",
+        ),
+        (
+            "{\"password\":\n   \"hun ter\"}\n\"bye\"",
+            "{\"password\":\n   \"<redacted>\"}\n\"bye\"",
+        ),
+        (
+            "['--password',\n 'hun ter',\n 'bye']",
+            "['--password',\n '<redacted>',\n 'bye']",
+        ),
+        (
+            "Authorization: Bearer\n hush-hush-hush\nHost: x",
+            "Authorization: Bearer\n <redacted>\nHost: x",
+        ),
+        (
+            "1 validation error\npassword\n  Bad [type=x, input_value='hun ter', input_type=str]",
+            "1 validation error\npassword\n  Bad [type=x, input_value='<redacted>', input_type=str]",
+        ),
+        (
+            "machine h\n  login bob\n  password hunter\nbye",
+            "machine h\n  login bob\n  password <redacted>\nbye",
+        ),
+    ] {
+        check(text, expected);
+    }
+}
+
+#[test]
+fn a_list_of_values_goes_on_to_its_end() {
+    check(
+        "api_keys = [\n 'one two',\n 'three',\n 'four five',\n]\n'six'",
+        "api_keys = [\n '<redacted>',\n '<redacted>',\n '<redacted>',\n]\n'six'",
+    );
+    check(
+        "passwords:\n  - hunter2\n  - hunter3\n  - hunter4\nhosts:\n  - alpha1",
+        "passwords:\n  - <redacted>\n  - <redacted>\n  - <redacted>\nhosts:\n  - alpha1",
+    );
+    check(
+        "{'secrets': {'db': 'one',\n  'queue': 'two',\n  'mail': 'three'},\n 'a': 'four'}",
+        "{'secrets': {'db': '<redacted>',\n  'queue': '<redacted>',\n  'mail': '<redacted>'},\n 'a': 'four'}",
+    );
+}
+
+#[test]
+fn a_list_that_is_not_closed_hides_a_bounded_number_of_lines() {
+    let text = format!("api_keys = ['a'{}", ",\n'all is well'".repeat(200));
+    let mut stream = Stream::default();
+    let shown: Vec<_> = text.lines().map(|line| stream.mask(line)).collect();
+    assert!(shown[1].is_some() && shown[150..].iter().all(Option::is_none));
+}
