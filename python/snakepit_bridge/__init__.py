@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._array import Array
     from ._host_error import HostError
+    from ._redact import mask_secret
     from ._session import SessionContext
     from ._session import SessionContext as Context
     from ._variable import Change
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "configure_logging",
     "get_logger",
+    "mask_secret",
     "thread_safe_method",
     "tool",
 ]
@@ -48,6 +50,7 @@ _LAZY = {
     "ZeroCopyRef": ("zero_copy", "ZeroCopyRef"),
     "configure_logging": ("logging_config", "configure_logging"),
     "get_logger": ("logging_config", "get_logger"),
+    "mask_secret": ("_redact", "mask_secret"),
     "thread_safe_method": ("base_adapter_threaded", "thread_safe_method"),
 }
 

@@ -65,6 +65,12 @@ def pack(obj: Any, /) -> bytes:
 def unpack(data: bytes, /) -> Any:
     """Decode MessagePack; raises `ValueError`."""
 
+def mask_secret(value: str, /) -> bool:
+    """Mask a value wherever it stands from now on; `True` if the host masks it, too.
+
+    Raises `ValueError` if it is too short, or there are too many.
+    """
+
 def redact(text: str, /) -> str:
     """Return the text with `<redacted>` in place of what looks like a secret.
 

@@ -1,8 +1,17 @@
 """Texts without what looks like a secret; the rules are tested with the crate `snakepit-redact`."""
 
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import snakepit_bridge
+from snakepit_bridge import _errors, _fields
 from snakepit_bridge._redact import MASK, redact_secrets
 
 
@@ -23,3 +32,59 @@ def test_lone_surrogates_are_escapes_and_parts_of_secrets():
 @given(st.text())
 def test_every_text_can_be_sent_then(text):
     redact_secrets(text).encode()
+
+
+#: Together they need every pattern; the extension has fewer features of `regex` than the tests of
+#: the crate.
+EVERYTHING = """
+Authorization: Bearer abcdef123456\nCookie: sid=abcdefgh; theme=dark\ncookies={'a': 'hushhush'}
+postgres://u:hushhush@host https://0123456789abcdef0123@github.com curl -ubob:hushhush -u a:hushhush
+netloc='u:hushhush@x' auth=('u', 'hushhush') Basic dXNlcjpwYXNz a%3A%2F%2Fu%3Ahushhush%40x
+password='hushhush' --password hushhush9 {'passwords': ['hushhush']} client_secret%3Dhush9hush%26x
+passwords:\n  - hushhush9\n  - hushhush8\nx: y
+password: |\n  hushhush
+<password>hushhush</password> <input type="password" value="hushhush">
+&lt;pwd&gt;hushhush&lt;/pwd&gt;
+IDENTIFIED BY 'hushhush' Key (api_key)=(hushhush) Duplicate entry 'hushhush' for key 'a.api_key'
+sshpass -p hushhush mysql -phushhush echo hushhush | sudo -S ls
+ENV DB_PASSWORD hushhush\nmachine h login u password hushhush
+1 error\npassword\n  Bad [type=x, input_value='hushhush', input_type=str]
+?sig=hushhush9 password: str = 'hushhush' password="hushhush" "hushhush"
+\\u0022pwd\\u0022: \\u0022hushhush\\u0022
+-----BEGIN PRIVATE KEY-----\nhushhushhushhush\n-----END PRIVATE KEY-----
+"""
+
+
+def test_every_pattern_is_known_to_the_extension():
+    shown = redact_secrets(EVERYTHING)
+    assert "hush" not in shown and "dXNlcjpwYXNz" not in shown
+
+
+def test_a_named_value_is_masked_wherever_it_stands():
+    value = 'q7Zt-9kWx \u00fc\n"end" & more'
+    assert snakepit_bridge.mask_secret(value) is False, "there is no host"
+    encoded = base64.b64encode(b"user:" + value.encode()).decode()
+    for text in (value, repr(value), json.dumps(value), encoded):
+        for shown in (redact_secrets(text), _fields.text(text), _errors.message(ValueError(text))):
+            assert MASK in shown and "q7Zt" not in shown and encoded[12:20] not in shown
+    # Each line alone, too.
+    assert redact_secrets('x "end" & more') == f"x {MASK}"
+
+
+def test_a_value_that_cannot_be_masked_is_refused():
+    with pytest.raises(ValueError, match="less than 4 characters"):
+        snakepit_bridge.mask_secret(" abc ")
+    code = """
+from snakepit_bridge import mask_secret
+for n in range(64):
+    mask_secret(f"value {n}")
+try:
+    mask_secret("one more")
+except ValueError as error:
+    print(error)
+"""
+    here = Path(snakepit_bridge.__file__).parent.parent
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "at most 64 values of together 8192 bytes can be masked\n"

@@ -71,6 +71,10 @@ pub enum Kind {
     Profile = 44,
     /// The worker answers such a request, or reports that a profile has ended.
     ProfilePart = 45,
+    /// The worker names a value that is secret.
+    Secret = 46,
+    /// The host masks the value from now on, or has no room for it.
+    SecretKnown = 47,
 }
 
 impl Kind {
@@ -107,6 +111,8 @@ impl Kind {
             43 => Self::TelemetryControl,
             44 => Self::Profile,
             45 => Self::ProfilePart,
+            46 => Self::Secret,
+            47 => Self::SecretKnown,
             _ => return None,
         })
     }
@@ -123,11 +129,15 @@ pub const FLAG_LAST: u8 = 1;
 /// exception may have left an unknown state in a tool.
 pub const FLAG_RENEW: u8 = 4;
 
-/// Flag of [`Kind::HostReply`]: the head is the error, and there is no result.
+/// Flag of [`Kind::HostReply`]: the head is the error, and there is no result. Flag of
+/// [`Kind::SecretKnown`]: the value is not masked.
 pub const FLAG_ERROR: u8 = 2;
 
 /// Longest head of [`Kind::Telemetry`] in bytes: the records that a host reads at once.
 pub const MAX_TELEMETRY: usize = 64 << 10;
+
+/// Longest head of [`Kind::Secret`] in bytes.
+pub const MAX_SECRET: usize = 16 << 10;
 
 /// Longest head of [`Kind::TelemetryControl`] in bytes.
 pub const MAX_TELEMETRY_CONTROL: usize = 32 << 10;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use snakepit_core::id::WorkerId;
 use snakepit_core::worker::WorkerExit;
+use snakepit_redact::Known;
 use snakepit_registry::{CommandSpec, Error, Exit, Registration};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -85,7 +86,8 @@ enum Cause {
 
 impl Process {
     /// Reserves a record for a command, starts it as the leader of its own group, and records it.
-    /// `tasks` runs the tasks that watch it, and `log` receives its output.
+    /// `tasks` runs the tasks that watch it, and `log` receives its output without the known
+    /// values.
     ///
     /// # Cancel safety
     /// Dropping the future kills the process if it was started.
@@ -93,7 +95,7 @@ impl Process {
         run: &Run,
         spec: CommandSpec,
         worker: &WorkerId,
-        log: &Log,
+        (log, known): (&Log, &Arc<Known>),
         tasks: &TaskTracker,
     ) -> Result<Self, NotStarted> {
         let run = run.clone();
@@ -115,7 +117,7 @@ impl Process {
         };
         let stdout = pipe(spawned.stdout).map_err(system)?;
         let stderr = pipe(spawned.stderr).map_err(system)?;
-        let (tail, drains) = output::drain(worker, stdout, stderr, log);
+        let (tail, drains) = output::drain(worker, stdout, stderr, log, known);
         let group = Arc::new(Group {
             registration: Mutex::new(Some(Arc::new(registration))),
             pid: spawned.pid,

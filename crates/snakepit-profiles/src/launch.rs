@@ -12,6 +12,7 @@ use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
 use snakepit_grpc::{convert, worker_env};
+use snakepit_redact::Known;
 use snakepit_registry::CommandSpec;
 
 use crate::child::Process;
@@ -67,11 +68,14 @@ pub(crate) async fn launch(
             .rendezvous
             .invite(&context.worker, token, recipe.connections().get());
     let spec = command(recipe, context, &token);
+    let variables = spec.env.iter();
+    let variables = variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+    let known = Arc::new(Known::of_variables(variables));
     let process = Process::spawn(
         &recipe.run,
         spec,
         &context.worker,
-        &recipe.log,
+        (&recipe.log, &known),
         &recipe.tasks,
     )
     .await
@@ -91,7 +95,7 @@ pub(crate) async fn launch(
         biased;
         outcome = tokio::time::timeout(
             deadline,
-            connect(&mut invitation, &process, host, (context, &reports), shared, &mut links),
+            connect(&mut invitation, &process, host, (context, &reports, &known), shared, &mut links),
         ) => outcome,
         exit = process.exited() => {
             // The process ended before it connected: Python itself may not have started.
@@ -218,7 +222,7 @@ async fn connect(
     invitation: &mut Invitation,
     process: &Process,
     host: Option<&Arc<dyn HostRequests>>,
-    (context, reports): (&StartContext, &Arc<Reports>),
+    (context, reports, known): (&StartContext, &Arc<Reports>, &Arc<Known>),
     shared: bool,
     links: &mut Links,
 ) -> Result<(WorkerInfo, Capabilities), Refusal> {
@@ -245,7 +249,9 @@ async fn connect(
             (Role::Control, stream) => {
                 let reports = Arc::clone(reports);
                 let take = Arc::new(move |head: Bytes| reports.take(&head));
-                links.control = Some(ControlClient::with_telemetry(stream, take));
+                let known = Arc::clone(known);
+                let hide = Arc::new(move |value: &str| known.add(value).is_ok());
+                links.control = Some(ControlClient::with_secrets(stream, take, hide));
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use snakepit_core::id::WorkerId;
 use snakepit_core::worker::{LogLine, Tail as LastLines};
-use snakepit_redact::Stream;
+use snakepit_redact::{Known, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -144,40 +144,30 @@ fn log(line: &Line) {
     }
 }
 
-/// Starts the tasks that drain both streams. They end with the streams.
+/// Starts the tasks that drain both streams, and mask the known values in them. They end with the
+/// streams.
 pub(crate) fn drain(
     worker: &WorkerId,
     stdout: impl AsyncRead + Unpin + Send + 'static,
     stderr: impl AsyncRead + Unpin + Send + 'static,
     log: &Log,
+    known: &Arc<Known>,
 ) -> (Tail, JoinSet<()>) {
     let tail = Tail::default();
     let mut tasks = JoinSet::new();
-    tasks.spawn(read(
-        "stdout",
-        stdout,
-        tail.clone(),
-        log.clone(),
-        worker.clone(),
-    ));
-    tasks.spawn(read(
-        "stderr",
-        stderr,
-        tail.clone(),
-        log.clone(),
-        worker.clone(),
-    ));
+    let of = |stream: &'static str| (stream, worker.clone(), Arc::clone(known));
+    tasks.spawn(read(of("stdout"), stdout, tail.clone(), log.clone()));
+    tasks.spawn(read(of("stderr"), stderr, tail.clone(), log.clone()));
     (tail, tasks)
 }
 
 /// Reads one stream to its end. Waits only for the stream itself: a worker must not block in
 /// `print` because a log is slow.
 async fn read(
-    stream: &'static str,
+    (stream, worker, known): (&'static str, WorkerId, Arc<Known>),
     mut source: impl AsyncRead + Unpin,
     tail: Tail,
     log: Log,
-    worker: WorkerId,
 ) {
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 8 * 1024];
@@ -229,15 +219,18 @@ async fn read(
             };
             let (level, line) = levelled(bytes);
             let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end_matches('\r');
+            let text = known.mask(text.trim_end_matches('\r'));
             if let Part::Progress(_) = part {
                 // The next one is on its way: what the log has no room for is not missed.
-                let text = text.to_owned();
+                let text = text.into_owned();
                 let _ =
                     window.admit(Instant::now()) && send(What::Progress(Text { text, left_out }));
                 return;
             }
-            let text = secrets.mask(text).unwrap_or_else(|| text.to_owned());
+            let text = match secrets.mask(&text) {
+                Some(masked) => masked,
+                None => text.into_owned(),
+            };
             let text = Text { text, left_out };
             tail.push(text.clone());
             let now = Instant::now();
@@ -281,6 +274,15 @@ mod tests {
 
     use super::lines::MAX_LINE;
     use super::*;
+
+    fn drain(
+        worker: &WorkerId,
+        stdout: impl AsyncRead + Unpin + Send + 'static,
+        stderr: impl AsyncRead + Unpin + Send + 'static,
+        log: &Log,
+    ) -> (Tail, JoinSet<()>) {
+        super::drain(worker, stdout, stderr, log, &Arc::default())
+    }
 
     #[tokio::test]
     async fn lines_are_cut_escaped_and_kept() {

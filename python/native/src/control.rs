@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use snakepit_grpc::frame::{HEADER_LEN, Header, Kind, MAX_TELEMETRY_CONTROL};
+use snakepit_grpc::frame::{FLAG_ERROR, HEADER_LEN, Header, Kind, MAX_TELEMETRY_CONTROL};
 use snakepit_grpc::pb;
 
 use crate::host::Tied;
@@ -17,7 +17,7 @@ use crate::reports::Reports;
 use crate::slots::Slots;
 use crate::stacks::Stacks;
 use crate::telemetry::{self, Pump};
-use crate::{clock, host};
+use crate::{clock, host, known};
 
 /// Bytes kept of the head of a frame. All known heads are shorter, except the settings of
 /// telemetry.
@@ -105,6 +105,7 @@ fn serve(
                 reports.recalled(header.call, back);
             }
             Kind::TelemetryControl => telemetry::control(&head),
+            Kind::SecretKnown => known::answered(header.call, header.flags & FLAG_ERROR == 0),
             Kind::Profile => profiler.ask(
                 header.call,
                 pb::Profile::decode(&head[..]).unwrap_or_default(),

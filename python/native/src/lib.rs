@@ -27,6 +27,7 @@ mod gil;
 mod host;
 mod invoke;
 mod kinds;
+mod known;
 mod ladder;
 mod link;
 mod many;
@@ -81,6 +82,8 @@ mod _native {
     #[pymodule_export]
     use super::fork::end_copy;
     #[pymodule_export]
+    use super::known::mask_secret;
+    #[pymodule_export]
     use super::port::Port;
     #[pymodule_export]
     use super::telemetry::{
@@ -111,7 +114,7 @@ fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
 /// The GIL is held: a copy of the process must not begin while a pattern is compiled.
 #[pyfunction]
 fn redact<'py>(py: Python<'py>, text: Bound<'py, PyString>) -> PyResult<Bound<'py, PyString>> {
-    match snakepit_redact::redact(text.to_str()?) {
+    match known::redact(text.to_str()?) {
         Cow::Borrowed(_) => Ok(text.clone()),
         Cow::Owned(masked) => Ok(PyString::new(py, &masked)),
     }

@@ -17,6 +17,7 @@ use crate::control;
 use crate::crew::serve_all;
 use crate::fault::{Fault, load_failed};
 use crate::gil;
+use crate::known;
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::probe::Probe;
@@ -55,6 +56,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     fork::keep_from_copies(&copy);
     let reports = Arc::new(Reports::new(copy.into())?);
     telemetry::open(settings.telemetry.clone(), &reports);
+    known::open(&reports);
     let (slots, mut readers, way) = if settings.concurrency > 0 {
         open_shared(&settings, &reports)?
     } else {

@@ -562,6 +562,13 @@ pub struct Recalled {
     #[prost(bool, tag = "1")]
     pub back: bool,
 }
+/// Head of `SECRET`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Secret {
+    /// A value that the host masks in what the worker prints from now on.
+    #[prost(string, tag = "1")]
+    pub value: ::prost::alloc::string::String,
+}
 /// Head of `PONG`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pong {

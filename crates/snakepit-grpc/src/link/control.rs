@@ -23,7 +23,7 @@ use super::pings::Pings;
 use super::profiles::{LinkProfile, Profiles};
 use super::recalls::Recalls;
 use super::stops::Stops;
-use crate::frame::{Header, Kind, MAX_TELEMETRY};
+use crate::frame::{FLAG_ERROR, Header, Kind, MAX_SECRET, MAX_TELEMETRY};
 use crate::{convert, pb};
 
 /// Number of pings that a worker may leave unread, beyond those in the socket's buffer.
@@ -62,6 +62,20 @@ impl ControlClient {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn with_telemetry(stream: UnixStream, take: Arc<dyn Fn(Bytes) + Send + Sync>) -> Self {
+        Self::with_secrets(stream, take, Arc::new(|_| false))
+    }
+
+    /// Works like [`with_telemetry`](Self::with_telemetry) and passes the values that the worker
+    /// names as secret to `hide`, which returns true if they are masked from now on. It runs on the
+    /// same task.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with_secrets(
+        stream: UnixStream,
+        take: Arc<dyn Fn(Bytes) + Send + Sync>,
+        hide: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    ) -> Self {
         let (read, write) = stream.into_split();
         let outbox = Arc::new(Outbox::new(write));
         let (sender, ended) = watch::channel(None);
@@ -82,6 +96,8 @@ impl ControlClient {
             gil: gil_sender,
             cleaning: cleaning_sender,
             telemetry: take,
+            hide,
+            outbox: Arc::clone(&outbox),
         };
         tasks.spawn(async move {
             let reason = read_all(read, &reports).await;
@@ -257,6 +273,25 @@ struct Reports {
     gil: watch::Sender<Option<String>>,
     cleaning: watch::Sender<Option<String>>,
     telemetry: Arc<dyn Fn(Bytes) + Send + Sync>,
+    hide: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    outbox: Arc<Outbox>,
+}
+
+impl Reports {
+    /// Hides a value, and tells the worker.
+    fn secret(&self, number: u64, head: Bytes) -> Result<(), prost::DecodeError> {
+        let secret = pb::Secret::decode(head)?;
+        let mut header = Header::new(Kind::SecretKnown, number);
+        if !(self.hide)(&secret.value) {
+            header.flags = FLAG_ERROR;
+        }
+        // A worker that does not read its answers gets no more of them.
+        if self.outbox.unread().pieces <= UNREAD {
+            // An error means that the worker is ending.
+            let _ = self.outbox.send(header, |_| {}, &Bytes::new());
+        }
+        Ok(())
+    }
 }
 
 /// Reads signs of life and reports until the connection ends. Returns the reason for the end.
@@ -330,6 +365,16 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                     match reports.profiles.put(header.call, head) {
                         Ok(()) => continue,
                         Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Secret => {
+                    if head.len() > MAX_SECRET {
+                        ProtocolError::Length(head.len() as u64)
+                    } else {
+                        match reports.secret(header.call, head) {
+                            Ok(()) => continue,
+                            Err(error) => return format!("broke the protocol: {error}"),
+                        }
                     }
                 }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Telemetry => {

@@ -1,8 +1,11 @@
 //! The control connection: cancellation, signs of life, broken peers.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
 use futures_util::FutureExt as _;
 use prost::Message as _;
-use snakepit_grpc::frame::Kind;
+use snakepit_grpc::frame::{FLAG_ERROR, Kind, MAX_SECRET};
 use snakepit_grpc::link::ControlClient;
 use snakepit_grpc::pb;
 use tokio::net::UnixStream;
@@ -112,4 +115,33 @@ async fn the_import_that_switches_the_gil_on_is_told_once() {
     assert_eq!(control.gil_reenabled_by().as_deref(), Some("first"));
     let (host, _) = UnixStream::pair().unwrap();
     assert_eq!(ControlClient::new(host).gil_enabled().await, None);
+}
+
+#[tokio::test]
+async fn a_secret_of_the_worker_is_hidden_before_it_is_confirmed() {
+    let (host, worker) = UnixStream::pair().unwrap();
+    let (sender, values) = channel();
+    let hide = move |value: &str| {
+        sender.send(value.to_owned()).unwrap();
+        value != "too many"
+    };
+    let control = ControlClient::with_secrets(host, Arc::new(drop), Arc::new(hide));
+    let mut peer = Peer(worker);
+    for (number, value, flags) in [(5, "hush", 0), (6, "too many", FLAG_ERROR)] {
+        let head = pb::Secret {
+            value: value.to_owned(),
+        };
+        let head = head.encode_to_vec();
+        peer.send(&frame(Kind::Secret, number, 0, &head, b"")).await;
+        let (header, ..) = peer.receive().await.unwrap();
+        assert_eq!(
+            (header.kind, header.call, header.flags),
+            (Kind::SecretKnown, number, flags)
+        );
+        assert_eq!(values.try_recv().as_deref(), Ok(value));
+    }
+    let head = vec![0; MAX_SECRET + 1];
+    peer.send(&frame(Kind::Secret, 7, 0, &head, b"")).await;
+    let reason = control.ended().await;
+    assert!(reason.contains("impossible length"), "{reason}");
 }

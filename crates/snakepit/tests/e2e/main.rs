@@ -56,6 +56,8 @@ mod given_back;
 mod health;
 #[cfg(all(feature = "cli", feature = "config"))]
 mod hints;
+#[cfg(feature = "cli")]
+mod known_secrets;
 mod large_answers;
 #[cfg(feature = "process")]
 mod leftovers;

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 use crate::decode::DecodeError;
 use crate::fault::{Fault, fault};
+use crate::known;
 use crate::mismatch::Mismatch;
 use crate::msgpack::Token;
 use crate::tool::{Param, Tool};
@@ -50,7 +51,7 @@ fn is_secret(py: Python<'_>, path: &str) -> bool {
 
 /// Masks what looks like a secret in a message.
 pub(crate) fn without_secrets(message: String) -> String {
-    match snakepit_redact::redact(&message) {
+    match known::redact(&message) {
         Cow::Owned(masked) => masked,
         Cow::Borrowed(_) => message,
     }
