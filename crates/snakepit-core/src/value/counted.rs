@@ -84,6 +84,7 @@ impl<'b, D> Counted<'b, D> {
 
     /// Deducts the value of a visitor, unless it lies in its destination. `within` says that its
     /// items are parts of it.
+    #[inline]
     fn visit<'de, V: Visitor<'de>, E: Error>(
         budget: &'b Budget,
         place: usize,
@@ -105,6 +106,7 @@ impl<'b, D> Counted<'b, D> {
 
 macro_rules! deserialize {
     ($($method:ident($($name:ident: $type:ty),*) within $within:literal;)*) => {$(
+        #[inline]
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
             let visitor = Self::visit(self.budget, self.place, visitor, $within)?;
             self.inner.$method($($name,)* visitor)
@@ -180,6 +182,7 @@ impl<'b, V> Watched<'b, V> {
 
 macro_rules! visit {
     ($($method:ident($type:ty))*) => {$(
+        #[inline]
         fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
             self.visitor.$method(value)
         }
