@@ -1,5 +1,5 @@
-//! Data frames there and back: record batches of Rust, frames of pandas in the tool. What do they
-//! cost beside pickle of such a frame?
+//! Values of pandas and numpy. What do frames cost there and back, record batches of Rust and frames
+//! of pandas in the tool, beside pickle of such a frame? What does a scalar of numpy cost as a result?
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::Result;
 use crate::cli::Plan;
 use crate::contest::{Entrant, Figures, alternate};
 use crate::host::{Host, multi_thread};
+use crate::load::closed;
 use crate::peer::Peer;
 use crate::row::{Row, Target};
 use crate::run::rows;
@@ -43,7 +44,37 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     let series = alternate(plan.rounds, &mut entrants)?;
     let case = format!("frame of {rows_of} x {COLUMNS} floats there and back");
     let target = [("p50", Target::PeerAtMost("ppe", 0.25))];
-    Ok(rows(("frames", &case), &[("p50", "ms")], &series, &target))
+    let mut table = rows(("frames", &case), &[("p50", "ms")], &series, &target);
+    table.extend(scalar(plan, &host)?);
+    Ok(table)
+}
+
+/// Compares a call that returns a scalar of numpy with one that returns a float of Python.
+fn scalar(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
+    let returned = |tool: &'static str| {
+        let caller = host.caller();
+        let call = move || {
+            let snakepit = caller.snakepit().clone();
+            async move {
+                let number: f64 = snakepit.execute(tool, ()).await?;
+                if number == 0.5 {
+                    Ok(())
+                } else {
+                    Err("the number differs".into())
+                }
+            }
+        };
+        let load = host.runtime().block_on(closed(1, plan.turn, call))?;
+        Ok(load.figures())
+    };
+    let mut entrants = [
+        Entrant::ours(|| returned("scalar")),
+        Entrant::new("float", || returned("number")),
+    ];
+    let series = alternate(plan.rounds, &mut entrants)?;
+    let target = [("p50", Target::PeerAtMost("float", 1.2))];
+    let case = "numpy.float64 as a result";
+    Ok(rows(("frames", case), &[("p50", "us")], &series, &target))
 }
 
 fn batch(rows: usize) -> Result<RecordBatch> {
