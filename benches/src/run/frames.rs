@@ -1,5 +1,6 @@
-//! Values of pandas and numpy. What do frames cost there and back, record batches of Rust and frames
-//! of pandas in the tool, beside pickle of such a frame? What does a scalar of numpy cost as a result?
+//! Values of pandas and numpy. What do frames cost there and back, record batches of Rust and
+//! frames of pandas in the tool, beside pickle of such a frame? What does a scalar of numpy cost as
+//! a result?
 
 use std::sync::Arc;
 use std::time::Duration;
