@@ -10,18 +10,18 @@ use super::patterns::regex;
 use super::strings::is_template;
 use super::unquoted::is_said;
 
-/// Between two arguments, also those of a list.
+/// The gap between two arguments, also in a list.
 const GAP: &str = r#"(?:["'],?)?[ \t]{1,4}"#;
 
-/// Arguments before the one in question, with what ends the last of them. A class of all characters
-/// would make the patterns large.
+/// The arguments before the one with the password, with the end of the last of them. A class of all
+/// characters would make the patterns large.
 const BEFORE: &str = r#"[\t -%'-:<-{}~]{0,200}?[ \t"']"#;
 
-/// An argument.
+/// An argument: one word, or one string in quotes.
 const VALUE: &str =
     r#"(?:'(?P<single>[^'\r\n]*)|"(?P<double>[^"\r\n]*)|(?P<word>[^ \t\r\n"',;|]+))"#;
 
-/// An option, and the password as the next argument.
+/// An option, followed by the password as the next argument.
 static SPACED: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
         r#"(?:^|[^A-Za-z0-9_-])(?:(?:sshpass|mongo[a-z]{{0,10}}|(?:docker|podman|az){GAP}["']?login){BEFORE}-p|redis-cli{BEFORE}-a|ldap[a-z]{{2,12}}{BEFORE}-w|(?:un)?zip{BEFORE}-P){GAP}{VALUE}"#
@@ -56,12 +56,12 @@ static NETRC: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Words of prose behind a name.
+/// Words of prose that follow a name in place of a value.
 const PROSE: [&str; 12] = [
     "and", "can", "for", "has", "in", "is", "must", "not", "or", "should", "to", "was",
 ];
 
-/// Adds the values of a text.
+/// Adds the spans of passwords among arguments of commands.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     for pattern in [&*SPACED, &GLUED, &PIPED, &VARIABLE, &NETRC] {
         let values = pattern.captures_iter(text);

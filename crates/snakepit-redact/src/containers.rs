@@ -12,21 +12,21 @@ use super::patterns::regex;
 use super::unquoted::{Around, is_path, is_said, is_secret, is_strong, names_a_secret};
 use super::values::{Open, Reader, is_blank};
 
-/// A name, also of several, and the beginning of what has their values.
+/// The name of one secret or of several, up to the bracket that opens its values.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
         r#"(?:^|[^A-Za-z0-9])(?P<key>{KEY})(?:s|_list|_map|_dict)?{SUFFIX}(?:{CLOSED})?\]?[ \t]*(?P<sign>=>|:=|=|:)[ \t]*(?P<open>[\[({{]|\r?(?:\n|$))"#
     ))
 });
 
-/// An item of YAML.
+/// The beginning of an item of a YAML list.
 static ITEM: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?P<blanks>[ \t]*)-[ \t]+"));
 
-/// The name of a value within.
+/// The name of a value inside the container.
 static NAME: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"^(?P<name>[A-Za-z_$][A-Za-z0-9_.$-]{0,60})[ \t]*(?:=>|[:=])"#));
 
-/// Names of values that stand beside secrets, and words of schemas.
+/// Names of values that accompany secrets without being secret, and words of schemas.
 const HARMLESS: &[&str] = &[
     "$ref",
     "description",
@@ -58,10 +58,11 @@ const HARMLESS: &[&str] = &[
 
 const QUOTES: [char; 3] = ['"', '\'', '`'];
 
-/// Longest part of a container that is looked at, in bytes.
+/// Largest part of a container that is read, in bytes.
 const MOST: usize = 8192;
 
-/// Adds the values of a text, and returns the place of a container that is not closed at its end.
+/// Adds the spans of the values in containers. Returns the start of a container that is still open
+/// at the end of the text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
     let (mut at, mut open) = (0, None);
     if !text.contains(['[', '(', '{', '\n']) && !text.trim_end().ends_with(':') {
@@ -97,8 +98,8 @@ struct Values<'t> {
 }
 
 impl Values<'_> {
-    /// Reads up to the bracket that closes the one here, and returns what is behind it. `None` if
-    /// the text ends before. Forgets what it has found if the text is code.
+    /// Reads up to the closing bracket and returns the position after it. `None` if the text ends
+    /// before the bracket. If the text is code, discards the values found so far.
     fn within(&mut self, start: usize) -> Option<usize> {
         let text = self.text;
         let limit = boundary(text, start + MOST);
@@ -136,8 +137,8 @@ impl Values<'_> {
         (limit < text.len()).then_some(limit)
     }
 
-    /// Reads a string or a word, and returns its end, and its text if it is a name. `None` if a
-    /// string does not end.
+    /// Reads a string or a word. Returns its end, and its text if it is a name. `None` if a string
+    /// does not end.
     fn element<'t>(
         &mut self,
         at: usize,
@@ -190,7 +191,8 @@ impl Values<'_> {
         Some((at + word.len(), None))
     }
 
-    /// Returns true if a value is a secret: not one of another name, and no word about one.
+    /// Returns `true` if a value is a secret: its name is not harmless, and it is not a word about
+    /// secrets.
     fn is_value(&self, value: &str, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
@@ -203,7 +205,7 @@ impl Values<'_> {
         !named && (!of_texts || is_strong(value))
     }
 
-    /// Reads the items of a list in YAML, and returns where it ends. `None` if that is the end of
+    /// Reads the items of a YAML list and returns its end. `None` if the list extends to the end of
     /// the text.
     fn items(&mut self, start: usize, key_at: usize) -> Option<usize> {
         let text = self.text;

@@ -1,4 +1,4 @@
-//! The forms in which a known value stands in texts: as it is, and escaped.
+//! The forms of a known value in texts: unchanged, and escaped.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 /// Shortest escaped form, in bytes: shorter ones are too common.
 const SHORTEST: usize = 8;
 
-/// Returns the forms of a value.
+/// Returns all forms of a value.
 pub(super) fn of(value: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     let (json, ascii) = (json(value, false), json(value, true));
@@ -45,7 +45,7 @@ pub(super) fn of(value: &str) -> BTreeSet<String> {
     forms
 }
 
-/// As Python's `repr` writes it, without its quotes. `quote` is escaped.
+/// Returns the value as Python's `repr` writes it, without the quotes, with `quote` escaped.
 fn repr(value: &str, quote: Option<char>) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
@@ -62,7 +62,7 @@ fn repr(value: &str, quote: Option<char>) -> String {
     out
 }
 
-/// As Python writes the bytes of a `repr`.
+/// Returns the UTF-8 bytes of the value as Python's `repr` writes them.
 fn bytes(repr: &str) -> String {
     let mut out = String::with_capacity(repr.len());
     for c in repr.chars() {
@@ -79,7 +79,8 @@ fn bytes(repr: &str) -> String {
     out
 }
 
-/// As JSON has it, without its quotes; with `ascii` as `json.dumps` writes other characters.
+/// Returns the value as JSON writes it, without the quotes; with `ascii`, as `json.dumps` escapes
+/// other characters.
 fn json(value: &str, ascii: bool) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
@@ -133,8 +134,8 @@ fn markup(value: &str, apostrophe: &str) -> String {
     out.replace('"', "&quot;").replace('\'', apostrophe)
 }
 
-/// The base64 of the value, also within that of a longer text: for each of three places that its
-/// first byte may have there, the characters that it alone decides.
+/// Returns the base64 of the value inside that of a longer text: for each of the three positions of
+/// its first byte, the characters that depend on the value only.
 fn base64(value: &str) -> Vec<String> {
     let mut forms = Vec::new();
     for engine in [STANDARD, URL_SAFE] {

@@ -8,13 +8,14 @@ use regex::Regex;
 use super::named::before;
 use super::{MASK, boundary};
 
-/// The name and what is between it and the value.
+/// The name of a header, up to its value.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r#"(?:(?P<authorization>(?i-u:authorization))|(?:^|[^A-Za-z0-9]|\\[nrt])(?P<cookie>(?i-u:(?:set-)?cookie)))(?P<quote>\\?["']?)\]?[ \t\r\n]{0,8}(?P<sign>=>|[:=,])[ \t\r\n]{0,8}(?:b?(?P<open>\\?["']))?"#;
     Regex::new(pattern).expect("the tests compile every pattern")
 });
 
-/// Cookies as libraries hold them: a dictionary `cookies`, and the `repr`s of their classes.
+/// Cookies in the representation of libraries: a dictionary `cookies`, and the `repr` of their
+/// classes.
 static JARS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = concat!(
         r#"(?i-u:cookies)(?:\\{0,3}["'])?\]?[ \t]*[:=][ \t]*\{(?P<all>[^{}]+)(?:\}|$)"#,
@@ -27,7 +28,7 @@ static JARS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the tests compile every pattern")
 });
 
-/// Schemes that are followed by one word.
+/// Schemes with one value.
 const SCHEMES: [&str; 13] = [
     "basic",
     "bearer",
@@ -44,7 +45,7 @@ const SCHEMES: [&str; 13] = [
     "sharedkey",
 ];
 
-/// Schemes that are followed by several values.
+/// Schemes with several values.
 const WITH_VALUES: [&str; 8] = [
     "digest",
     "oauth",
@@ -56,10 +57,10 @@ const WITH_VALUES: [&str; 8] = [
     "gnap",
 ];
 
-/// Bytes of a scheme with the blanks around it.
+/// Longest scheme in bytes, including blanks around it.
 const MOST_SCHEME: usize = 40;
 
-/// Adds the values of a text.
+/// Adds the spans of credentials and cookies in headers.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     for found in JARS.captures_iter(text) {
         let parts = found.iter().skip(1).flatten();
@@ -109,7 +110,8 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The end of a header without quotes: of the line, also of one in a `repr`.
+/// Returns the end of a header without quotes: the end of its line, also of an escaped one in a
+/// `repr`.
 fn line_end(text: &str, at: usize) -> usize {
     let rest = &text[at..];
     let line = &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())];
@@ -118,7 +120,8 @@ fn line_end(text: &str, at: usize) -> usize {
     at + line.strip_suffix(r"\r").unwrap_or(line).len()
 }
 
-/// The length of the next line if the value is only a scheme, and that line continues it.
+/// Returns the length of a folded value: the next line continues a value that is only a scheme. 0
+/// if it does not.
 fn folded(value: &str, rest: &str) -> usize {
     if value.len() > MOST_SCHEME {
         return 0;
@@ -138,14 +141,14 @@ fn folded(value: &str, rest: &str) -> usize {
     }
 }
 
-/// A cookie has a name and a value.
+/// Returns the span of a cookie. `None` if the text has no name and value.
 fn cookie(value: &str) -> Option<Range<usize>> {
     let start = &value[..boundary(value, 200)];
     let name = start.find(|c: char| c == '=' || c == ';' || c == ',' || c.is_whitespace())?;
     (name > 0 && start[name..].starts_with('=')).then(|| 0..value.trim_end().len())
 }
 
-/// Keeps the scheme and masks what follows it.
+/// Returns the span of the credentials after the scheme. `None` if there are none.
 fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
     let stops =
         |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | ')' | '}' | ']' | '<');

@@ -1,4 +1,4 @@
-//! Words that stand beside secrets. Without one of them a pattern is not tried, and not compiled.
+//! Words that accompany secrets. Without one of its words a pattern is neither compiled nor tried.
 
 use std::sync::LazyLock;
 
@@ -23,7 +23,8 @@ const OPTIONS: u16 = 1 << 7;
 /// Clauses of SQL.
 pub(super) const CLAUSES: u16 = 1 << 8;
 
-/// In any case of letters.
+/// The words in lower case, which are compared without regard to case, and the patterns that they
+/// belong to.
 const WORDS: &[(&str, u16)] = &[
     ("key", NAMES | OPTIONS),
     ("secret", NAMES | OPTIONS),

@@ -1,4 +1,4 @@
-//! A private key that is printed line by line, each line by itself.
+//! Masks private keys that are printed line by line.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -8,14 +8,14 @@ use regex::Regex;
 use super::MASK;
 use super::plain::Plain;
 
-/// Lines without a part of a key after which the key is over, though its end mark has not come:
-/// lines of others may stand between.
+/// Largest number of consecutive lines without a part of the key, such as other output between its
+/// lines. Then the key counts as ended without its end mark.
 const QUIET: u32 = 16;
 
-/// Lines of one key at most.
+/// Largest number of lines of a key.
 const MOST: u32 = 1000;
 
-/// A run of characters of this length is a part of a key, wherever it stands in a line.
+/// Length of a run of key characters that counts as a part of the key anywhere in a line.
 const RUN: usize = 16;
 
 static MARK: LazyLock<Regex> = LazyLock::new(|| {
@@ -23,11 +23,11 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the tests compile the pattern")
 });
 
-/// Follows one stream of lines: between the marks of a private key it masks what can be a part of
-/// it.
+/// Masks private keys in the lines of one stream: between the marks of a key, everything that can
+/// be a part of it.
 #[derive(Debug, Default)]
 pub struct KeyLines {
-    /// There while a key is open.
+    /// The key that has begun and not ended. `None` outside of keys.
     open: Option<Open>,
 }
 
@@ -42,7 +42,7 @@ impl KeyLines {
         self.open.is_some()
     }
 
-    /// Returns the line without parts of a key that an earlier line has begun. `None` if it has
+    /// Returns the line without parts of a key that began in an earlier line. `None` if it contains
     /// none.
     pub fn mask(&mut self, line: &str) -> Option<String> {
         if self.open.is_none() && !line.contains("PRIVATE") {
@@ -97,16 +97,16 @@ impl KeyLines {
     }
 }
 
-/// What was found of a key in a line.
+/// The parts of a key in a line.
 #[derive(Clone, Copy, Debug)]
 struct Parts {
     found: bool,
-    /// Certainly of a key: a long run, or nothing else in the line.
+    /// A part certainly belongs to the key: it is a long run, or the whole line.
     long: bool,
 }
 
-/// Writes the line with a mask for each long run and, if `short_end`, for the last one, which may
-/// be the short end of a key.
+/// Writes the line with a mask for each long run, and with `short_end` also for the last run, which
+/// may be the short end of a key.
 fn parts(line: &str, short_end: bool, out: &mut String) -> Parts {
     let runs = runs(line);
     let last = runs.last().filter(|_| short_end).cloned();
@@ -136,7 +136,7 @@ fn trimmed(line: &str) -> Range<usize> {
     start..start.max(line.trim_end().len())
 }
 
-/// Runs of characters that keys are written with.
+/// Returns the runs of characters that occur in keys.
 fn runs(line: &str) -> Vec<Range<usize>> {
     let of_keys = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
     let (mut runs, mut start) = (Vec::new(), None);

@@ -1,4 +1,4 @@
-//! Values that are known to be secret, and are masked wherever they stand.
+//! Values that are known to be secret, and are masked wherever they occur.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,23 +14,23 @@ use super::patterns::{self, regex};
 use super::unquoted::{is_said, names_a_secret};
 use super::{forms, masked};
 
-/// Values of one set.
+/// Largest number of values in a set.
 const MOST: usize = 64;
 
-/// Bytes of all values of one set.
+/// Largest size in bytes of all values in a set.
 const MOST_BYTES: usize = 8 * 1024;
 
 /// Shortest value that is accepted, in characters.
 const SHORTEST: usize = 4;
 
-/// Shortest value of a variable, and shortest line of a value of several lines, in characters: what
-/// nobody has named as secret must not be a common word.
+/// Shortest value of a variable, and shortest line of a value with several lines, in characters.
+/// Nobody has declared these as secret, so a common word must not be among them.
 const SHORTEST_FOUND: usize = 8;
 
-/// The whole name of a variable whose value is a secret.
+/// The name of a variable that has a secret value.
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| regex(&format!("^(?:{KEY}){SUFFIX}$")));
 
-/// Values that passwords have in examples and development.
+/// Passwords of examples and of development setups.
 const COMMON: &[&str] = &[
     "administrator",
     "anonymous",
@@ -52,13 +52,13 @@ const COMMON: &[&str] = &[
     "yourpassword",
 ];
 
-/// The reason why a value is not accepted.
+/// The reason for which a value is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It has less than 4 characters.
+    /// The value has less than 4 characters.
     Short,
-    /// There would be too many values, or too many bytes of them.
+    /// The set would have too many values, or too many bytes of values.
     Full,
 }
 
@@ -90,7 +90,7 @@ struct Values {
     forms: Option<AhoCorasick>,
 }
 
-/// Shows no values.
+/// Formats the set without its values.
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.read().values.len();
@@ -99,8 +99,8 @@ impl fmt::Debug for Known {
 }
 
 impl Known {
-    /// Returns the values of those variables whose names are names of secrets. Leaves out short
-    /// ones, paths, numbers and common words.
+    /// Creates a set from the variables whose names are names of secrets. Omits short values,
+    /// paths, numbers and common words.
     pub fn of_variables<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let known = Self::default();
         for (name, value) in variables {
@@ -112,10 +112,11 @@ impl Known {
         known
     }
 
-    /// Adds a value without the blanks around it. Each of its lines is masked by itself, too.
+    /// Adds a value, without the blanks around it. Each line of the value is masked separately,
+    /// too.
     ///
     /// # Errors
-    /// [`Refused`] if it is too short, or the set is full.
+    /// [`Refused`] if the value is too short, or the set is full.
     pub fn add(&self, value: &str) -> Result<(), Refused> {
         let value = value.trim();
         if value.chars().take(SHORTEST).count() < SHORTEST {
@@ -140,7 +141,7 @@ impl Known {
         Ok(())
     }
 
-    /// Returns the text without these values and without what looks like a secret.
+    /// Returns the text with these values masked, and everything else that looks like a secret.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let values = self.read();
         masked(text, text.len(), |text, spans| {
@@ -149,7 +150,7 @@ impl Known {
         })
     }
 
-    /// Returns the text without these values. What looks like another secret stays.
+    /// Returns the text with these values masked. Other secrets stay.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let values = self.read();
         match values.forms {
@@ -171,7 +172,7 @@ impl Values {
     }
 }
 
-/// The forms of a value and of its lines.
+/// Returns the forms of a value and of its lines.
 fn parts(value: &str) -> BTreeSet<String> {
     let mut parts = forms::of(value);
     if value.contains('\n') {
@@ -183,7 +184,7 @@ fn parts(value: &str) -> BTreeSet<String> {
     parts
 }
 
-/// Returns true if a value can be told from other words of a text.
+/// Returns `true` if a value is distinct from ordinary words.
 fn is_telling(value: &str) -> bool {
     let value = value.trim();
     let lower = value.to_ascii_lowercase();

@@ -55,16 +55,16 @@ pub fn redact(line: &str) -> Cow<'_, str> {
     redact_start(line, line.len())
 }
 
-/// Returns the first `most` bytes of a line, masked. A secret that crosses the cut is recognised
-/// by all of the line.
+/// Returns the first `most` bytes of a line, masked. A secret that the cut would divide is
+/// recognised by the whole line.
 pub fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
     masked(line, boundary(line, most), |text, spans| {
         patterns::find(text, spans);
     })
 }
 
-/// Masks what `find` finds in a text as a person reads it, and in the commands to the terminal
-/// within. Returns the first `most` bytes.
+/// Masks the spans that `find` returns, in the readable text and in the terminal commands inside
+/// it. Returns the first `most` bytes.
 fn masked(line: &str, most: usize, find: impl Fn(&str, &mut Vec<Range<usize>>)) -> Cow<'_, str> {
     let plain = Plain::of(line);
     let mut spans = Vec::new();
@@ -97,7 +97,7 @@ fn masked(line: &str, most: usize, find: impl Fn(&str, &mut Vec<Range<usize>>)) 
     Cow::Owned(out)
 }
 
-/// The last place up to `at` where a character begins.
+/// Returns the last character boundary up to `at`.
 fn boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -106,7 +106,7 @@ fn boundary(text: &str, at: usize) -> usize {
     at
 }
 
-/// Sorts spans, and joins those that overlap.
+/// Sorts spans and merges those that overlap.
 fn joined(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     spans.sort_unstable_by_key(|span| span.start);
     let mut joined: Vec<Range<usize>> = Vec::with_capacity(spans.len());

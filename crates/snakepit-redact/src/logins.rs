@@ -1,4 +1,4 @@
-//! Passwords beside the names of their users: in URLs, of `curl -u`, behind the scheme `Basic`.
+//! Passwords that accompany user names: in URLs, in `curl -u`, after the scheme `Basic`.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ static URL: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The same as a part of another URL.
+/// The beginning of a URL that is encoded as a part of another URL.
 static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r#"%3[Aa]%2[Ff]%2[Ff][^ \t\r\n"'/:@%&]{0,200}%3[Aa](?P<value>[^ \t\r\n"'/:@&]{1,200}?)%40"#,
@@ -38,14 +38,14 @@ static USER: LazyLock<Regex> = LazyLock::new(|| {
 static USER_GLUED: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"[ \t\r\n"'](?P<quote>["']?)-u[A-Za-z0-9._@-]{1,100}:"#));
 
-/// A token in place of a user: `https://…@github.com`.
+/// A token in place of a user name: `https://…@github.com`.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"(?:^|[^A-Za-z0-9])https?:\\?/\\?/(?P<value>[A-Za-z0-9_-]{16,200})(?::x-oauth-basic|:)?@",
     )
 });
 
-/// `netloc='user:password@host'`, as Python shows a URL that it has parsed.
+/// `netloc='user:password@host'`, the form in which Python shows a parsed URL.
 static PARSED: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r#"(?:netloc|authority|userinfo)\\?["']?[ \t]{0,4}[:=][ \t]{0,4}b?\\?["'][^'":@/\r\n]{0,200}:(?P<value>[^'"\r\n]*)"#,
@@ -65,7 +65,7 @@ static BASIC: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Adds the passwords of a text.
+/// Adds the spans of passwords and tokens that accompany user names.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if text.contains('@') && has(&["://", "/\\/"]) {
@@ -112,7 +112,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     spans.extend(logins.map(|value| value.range()));
 }
 
-/// Reads what follows each place of a pattern, and continues after it.
+/// Calls `read` after each match of a pattern, and continues after the returned span.
 fn all(
     text: &str,
     pattern: &Regex,
@@ -129,7 +129,8 @@ fn all(
     }
 }
 
-/// The password up to the last `@` before the host; it may have any of `@:/` itself.
+/// Returns the span of a password in a URL: up to the last `@` before the host. The password itself
+/// may contain `@`, `:` and `/`.
 fn of_url(text: &str, at: usize) -> Option<Range<usize>> {
     let rest = &text[at..];
     let rest = &rest[..rest.find("://").unwrap_or(rest.len())];
@@ -162,7 +163,7 @@ fn of_user(text: &str, found: &Captures<'_>, at: usize) -> Option<Range<usize>> 
     (end > 0).then_some(at..at + end)
 }
 
-/// Returns true if it is the base64 of `user:password`.
+/// Returns `true` if the value is the base64 of `user:password`.
 fn is_login(value: &str) -> bool {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

@@ -1,4 +1,4 @@
-//! Values of elements whose name, or an attribute of theirs, is that of a secret.
+//! Values of elements whose names or attributes are names of secrets.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,10 +17,10 @@ static ELEMENT: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// What may stand in a tag. A class of all characters would make the pattern large.
+/// The characters of a tag. A class of all characters would make the pattern large.
 const ASCII: &str = "[ -;=?-~\\t\\r\\n]";
 
-/// `<input type="password" …>`: a tag with the name of a secret in one of its attributes.
+/// `<input type="password" …>`: a tag that has the name of a secret as an attribute.
 static TAG: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
         r#"<[A-Za-z](?:{ASCII}{{0,300}}[ \t\r\n])?(?i-u:type|name|id|key)=\\?["']?{KEY}{SUFFIX}\\?(?:["' \t\r\n/]{ASCII}{{0,300}})?>"#
@@ -34,12 +34,12 @@ static VALUE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Lines of the value of an element that has not come to its end.
+/// Largest number of lines of a value whose element has not ended.
 const BELOW: usize = 8;
 
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// Adds the values of a text.
+/// Adds the spans of values in markup.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some(found) = ELEMENT.captures_at(text, at) {
@@ -65,7 +65,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The text up to the end of the element.
+/// Returns the span of the text up to the end of the element.
 fn value(text: &str, at: usize, opening: &str) -> Option<Range<usize>> {
     let rest = &text[at..];
     if let Some(data) = rest.strip_prefix("<![CDATA[") {
@@ -84,8 +84,8 @@ fn value(text: &str, at: usize, opening: &str) -> Option<Range<usize>> {
     (start < end).then_some(start..end)
 }
 
-/// The lines below an element that stands alone on its line and has no end in this text: it comes
-/// with a later line of the stream.
+/// Returns the span of the lines below an opening tag that is alone on its line. The element ends
+/// in a later line of the stream.
 fn below(text: &str, start: usize, at: usize) -> Option<Range<usize>> {
     let before = &text[..start];
     let alone = before.trim_end_matches([' ', '\t']);
@@ -102,7 +102,7 @@ fn below(text: &str, start: usize, at: usize) -> Option<Range<usize>> {
     (start < end).then_some(start..end)
 }
 
-/// A token of a text is no secret.
+/// Returns `true` if the value is a placeholder, or a token in the sense of text processing.
 fn is_said(name: &str, value: &str) -> bool {
     is_template(value) || name.eq_ignore_ascii_case("token") && !is_strong(value)
 }

@@ -1,7 +1,7 @@
-//! Values behind the name of a secret: `password='…'`, `"api_key": …`, `--token …`.
+//! Values that follow the name of a secret: `password='…'`, `"api_key": …`, `--token …`.
 //!
-//! A name, a sign and a value, which ends as its form says ([`values`](super::values)). Values
-//! without quotes are judged in [`unquoted`](super::unquoted).
+//! A match is a name, a sign and a value. The form of the value determines its end
+//! ([`values`](super::values)). Values without quotes are judged by [`unquoted`](super::unquoted).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -12,23 +12,24 @@ use super::patterns::regex;
 use super::unquoted::{is_described, is_special, is_strong, is_token_of_text};
 use super::values::{Open, Pair, Reader};
 
-/// After a bare `token:` a shorter quoted word is prose, as in `unexpected token: '}'`.
+/// Shortest quoted value after a bare `token:`. A shorter one is prose, as in
+/// `unexpected token: '}'`.
 const MIN_AFTER_COLON: usize = 6;
 
-/// Names of what is secret, with words before them.
+/// Names of secrets, with words before them.
 pub(super) const KEY: &str = "(?:(?:[A-Za-z0-9]{1,40}[_.-]){0,4}\
     (?:[A-Za-z0-9]{0,20}(?i-u:password|passwd|passphrase|passcode|pwd|secret|token\
     |(?:api|access|account|private|secret|signing|encryption|master|auth|storage)[ _-]?key)\
     |(?i-u:(?:db|user|smtp|mail|ftp|ssh|redis|mysql|postgres|pg|root|admin)[_-]?pass\
     |credentials?)))";
 
-/// What may follow such a name in a longer one: `DB_PASSWORD_PROD`, `password2`.
+/// Suffixes of such names: `DB_PASSWORD_PROD`, `password2`.
 pub(super) const SUFFIX: &str = "(?:[_.-]?(?i-u:production|prod|development|develop|dev|testing\
     |test|staging|stage|live|qa|uat|preview|local|primary|secondary|base|confirmation|confirmed\
     |confirm|repeat|again|verify|old|new|current|previous|value|string|str|text|plaintext|plain|raw\
     |base64|b64|encoded|hex|default|main|backup|replica|read|write|ro|rw|[0-9]{1,3})){0,2}";
 
-/// Quotes around a name: with backslashes, doubled, and as HTML, URLs and JSON escape them.
+/// Quotes around a name: with backslashes, doubled, or escaped as in HTML, URLs and JSON.
 pub(super) const CLOSED: &str =
     r#"\\{0,15}["'`]{1,2}|&(?:quot|apos|#3[49]|#x2[27]);|%(?:25){0,2}2[27]|\\u002[27]"#;
 
@@ -45,12 +46,13 @@ static OPTION: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// The type of a variable, before its value.
+/// The type annotation of a variable, before its value.
 static ANNOTATION: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^[A-Za-z_][A-Za-z0-9_.\[\]]{0,60}(?: ?\| ?[A-Za-z0-9_.\[\]]{1,60}){0,4} ?=[ \t]*")
 });
 
-/// Adds the values of a text, and returns how the last one may go on behind it.
+/// Adds the spans of values that follow names. Returns the state of the last value if it may
+/// continue after the text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
     let mut reader = Reader::of(text);
     let (mut at, mut open) = (0, None);
@@ -82,7 +84,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
     open
 }
 
-/// Where the character before a place begins.
+/// Returns the start of the character before a position.
 pub(super) fn before(text: &str, at: usize) -> usize {
     let last = text[..at].chars().next_back();
     at - last.map_or(0, char::len_utf8)
@@ -139,7 +141,7 @@ fn of_head(text: &str, found: &Captures<'_>, reader: &mut Reader<'_>) -> Vec<Ran
     }
 }
 
-/// The name, where it begins, and whether a line break in a `repr` stands before it.
+/// Returns the name, its start, and `true` if an escaped line break precedes it in a `repr`.
 fn key<'t>(found: &Captures<'t>) -> (&'t str, usize, bool) {
     let key = found.name("key").expect("it is in every match");
     let (name, at) = (key.as_str(), key.start());
@@ -152,7 +154,8 @@ fn key<'t>(found: &Captures<'t>) -> (&'t str, usize, bool) {
     }
 }
 
-/// A pair stands in parentheses, an option in a list: in lists, names follow each other.
+/// Returns the values of a pair in parentheses or of an option in a list. Returns none of other
+/// lists, in which names follow each other.
 fn listed(text: &str, values: Vec<Range<usize>>, found: &Captures<'_>) -> Vec<Range<usize>> {
     let before = found.name("before").map_or("", |before| before.as_str());
     let first = values.first().map_or("", |first| &text[first.clone()]);
@@ -162,7 +165,7 @@ fn listed(text: &str, values: Vec<Range<usize>>, found: &Captures<'_>) -> Vec<Ra
     if listed { values } else { Vec::new() }
 }
 
-/// `("password", …)`: a parenthesis stands before the quote of the name.
+/// Returns `true` for `("password", …)`: a parenthesis precedes the quote of the name.
 fn is_pair(text: &str, found: &Captures<'_>) -> bool {
     let start = found.name("key").map_or(0, |key| key.start());
     let before = text[..start].trim_end_matches(['"', '\'', '\\', '`']);
@@ -170,7 +173,7 @@ fn is_pair(text: &str, found: &Captures<'_>) -> bool {
     before.ends_with('(')
 }
 
-/// `unknown token: 'transformer'`: a word, and not the value of a secret.
+/// Returns `true` if the value is a word of prose, as in `unknown token: 'transformer'`.
 fn is_prose(key: &str, at: usize, text: &str, value: &str) -> bool {
     value.chars().take(MIN_AFTER_COLON).count() < MIN_AFTER_COLON
         || is_described(key, at, text) && !is_strong(value)

@@ -1,4 +1,4 @@
-//! The shapes of secrets.
+//! The patterns of secrets.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,13 +17,13 @@ static BEARER: LazyLock<Regex> = LazyLock::new(|| {
 static PEM: LazyLock<Regex> =
     LazyLock::new(|| regex("-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"));
 
-/// The end mark of anything that has marks.
+/// The end mark of any block with marks, such as PEM.
 static END: LazyLock<Regex> = LazyLock::new(|| regex("-{4,5} ?END "));
 
 static PEM_END: LazyLock<Regex> =
     LazyLock::new(|| regex("-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"));
 
-/// `?sig=…`: a URL that is itself a permission.
+/// `?sig=…`: the signature of a URL that grants access by itself.
 static SIGNED: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r#"(?i-u:(?:[?&]|%3F|%26)(?:sig|signature|x-(?:amz|goog)-signature)(?:=|%3D))(?P<value>[^ \t\r\n&"'<>]{8,})"#,
@@ -34,8 +34,8 @@ pub(super) fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the tests compile every pattern")
 }
 
-/// Adds the secrets of a text; the spans may overlap. Returns how the last value may go on behind
-/// it.
+/// Adds the spans of secrets, which may overlap. Returns the state of the last value if it may
+/// continue after the text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
     tokens::find(text, spans);
     let hints = Hints::of(text);
@@ -73,7 +73,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
     containers::find(text, spans).or(open)
 }
 
-/// Adds private keys without their marks.
+/// Adds the spans of private keys, without their marks.
 fn pem(text: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some(mark) = PEM.find_at(text, at) {
@@ -85,7 +85,7 @@ fn pem(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The end of a private key whose beginning was cut off.
+/// Returns the span of the end of a private key whose beginning was cut off.
 fn cut_key(text: &str) -> Option<Range<usize>> {
     let end = PEM_END.find(text)?.start();
     let of_keys = |c: char| c.is_ascii_alphanumeric() || "+/=\\ \r\n".contains(c);

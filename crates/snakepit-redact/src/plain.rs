@@ -1,14 +1,14 @@
-//! A text as a person reads it: without colours and without characters that have no width.
+//! The readable form of a text: without colours and without characters of zero width.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The readable characters of a text, and where they stand in it.
+/// The readable characters of a text, with their positions in it.
 pub(super) struct Plain<'a> {
     text: Cow<'a, str>,
-    /// For each piece that was kept: where it begins here and in the original.
+    /// The start of each kept piece, in the readable text and in the original.
     pieces: Vec<(usize, usize)>,
-    /// Where commands to the terminal stand in the original: the address of a link, the title of a
+    /// Spans of terminal commands in the original, such as the address of a link or the title of a
     /// window.
     commands: Vec<Range<usize>>,
 }
@@ -55,7 +55,8 @@ impl<'a> Plain<'a> {
         &self.commands
     }
 
-    /// Returns where a part of the plain text stands in the original, with all that is between.
+    /// Returns the span in the original of a part of the readable text, including everything
+    /// between.
     pub(super) fn place(&self, span: &Range<usize>) -> Range<usize> {
         let before = self.pieces.partition_point(|piece| piece.0 <= span.start);
         let until = self.pieces.partition_point(|piece| piece.0 < span.end);
@@ -67,7 +68,8 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// Returns the bytes of what begins here and is not seen; 0 for a readable character.
+/// Returns the length of the invisible sequence at the beginning. 0 if the first character is
+/// readable.
 fn invisible(rest: &str, first: char) -> usize {
     match first {
         '\u{1b}' => escape(rest),
@@ -79,7 +81,7 @@ fn invisible(rest: &str, first: char) -> usize {
     }
 }
 
-/// Returns the length of a sequence that begins with ESC.
+/// Returns the length of an escape sequence, which begins with ESC.
 fn escape(rest: &str) -> usize {
     match rest.as_bytes().get(1) {
         Some(b'[') => 2 + control(&rest[2..]),

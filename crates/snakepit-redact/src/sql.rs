@@ -1,4 +1,4 @@
-//! Passwords in statements of SQL, and values of columns in the errors of databases.
+//! Passwords in SQL statements, and values of columns in error messages of databases.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -32,10 +32,10 @@ static DUPLICATE: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Bytes of the values of columns that are looked at.
+/// Largest size in bytes of the part of a column value that is read.
 const MOST: usize = 1024;
 
-/// Adds the values of a text.
+/// Adds the spans of values in SQL statements and in errors of databases.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     if text.contains(")=(") {
         columns(text, spans);

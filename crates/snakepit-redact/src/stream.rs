@@ -1,4 +1,4 @@
-//! Secrets that go on over several lines of a stream, each of which is masked by itself.
+//! Secrets that continue over several lines of a stream, while each line is masked separately.
 
 use std::ops::Range;
 
@@ -9,37 +9,39 @@ use super::strings::end_of_quoted;
 use super::values::Open;
 use super::{MASK, boundary, joined, patterns};
 
-/// Lines of a value between quotes of three characters, or in a block.
+/// Largest number of lines of a value between triple quotes, or in a block.
 const MOST: u32 = 64;
 
-/// Lines of a value between other quotes: one that is not closed may be an apostrophe.
+/// Largest number of lines of a value between other quotes: an unclosed quote may be an apostrophe.
 const FEW: u32 = 8;
 
-/// Lines that are read together with the next one: a name and its value may stand on two lines.
+/// Number of earlier lines that are read together with the next one: a name and its value may be in
+/// two lines.
 const BEFORE: usize = 2;
 
-/// Maximum number of bytes of lines that are read together with the next one.
+/// Largest size in bytes of the lines that are read together with the next one.
 const WINDOW: usize = 8 * 1024;
 
-/// Follows one stream of lines: masks a key or a value that continues from the line before.
+/// Masks the lines of one stream: also a key or a value that continues from an earlier line.
 #[derive(Debug, Default)]
 pub struct Stream {
     keys: KeyLines,
-    /// There while a value is open, with the number of its lines.
+    /// The open value and the number of its lines. `None` if no value is open.
     open: Option<(Open, u32)>,
-    /// The lines before, as far as they matter for the next one; each with its end.
+    /// The earlier lines that matter for the next one, each with its line end.
     before: String,
-    /// Lines since a container began that is still open.
+    /// Number of lines since the start of a container that is still open.
     within: u32,
 }
 
 impl Stream {
-    /// Returns true while the next line may be a part of a secret.
+    /// Returns `true` if the next line may be a part of a secret.
     pub fn is_open(&self) -> bool {
         self.open.is_some() || self.keys.is_open()
     }
 
-    /// Returns the line without what continues from earlier ones. `None` if nothing does.
+    /// Returns the line with everything masked that continues from earlier lines. `None` if nothing
+    /// does.
     pub fn mask(&mut self, line: &str) -> Option<String> {
         let masked = self.keys.mask(line);
         let text = masked.as_deref().unwrap_or(line);
@@ -73,7 +75,7 @@ impl Stream {
         Some(format!("{}{mask}{rest}", &plain[..blanks]))
     }
 
-    /// Reads a line together with the lines before it, and returns what is secret in it.
+    /// Reads a line together with the earlier lines, and returns the spans of secrets in it.
     fn read(&mut self, line: &str) -> Vec<Range<usize>> {
         if self.before.is_empty() && !Hints::of(line).any() {
             return Vec::new();
@@ -106,7 +108,7 @@ impl Stream {
             .collect()
     }
 
-    /// Where the last lines begin, of which the last one begins at `start`.
+    /// Returns the start of the lines to keep; the last of them starts at `start`.
     fn last_lines(&self, start: usize) -> usize {
         let mut from = start;
         for _ in 1..BEFORE {
@@ -129,8 +131,8 @@ fn without(line: &str, spans: Vec<Range<usize>>) -> String {
     out
 }
 
-/// Where the part of a line ends that belongs to an open value, and whether the value goes on
-/// behind the line. `None` if the line has nothing of it.
+/// Returns the end of the part of a line that belongs to an open value, and `true` if the value
+/// continues after the line. `None` if no part belongs to it.
 fn goes_on(open: &Open, line: &str) -> Option<(usize, bool)> {
     match open {
         Open::Quoted(token) => match end_of_quoted(line, 0, token) {

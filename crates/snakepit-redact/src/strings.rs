@@ -1,4 +1,4 @@
-//! String literals: where they begin, and which quote ends them.
+//! String literals: their beginnings, and the quotes that end them.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -8,21 +8,21 @@ use regex::Regex;
 use super::patterns::regex;
 use super::values::{Open, Reader, at_most, is_blank, of_line};
 
-/// A string literal begins: the type around it, its prefix and its quote.
+/// The beginning of a string literal: the type around it, its prefix and its quote.
 static OPEN: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r#"^(?:(?:(?i-u:secretstr|secretbytes|secret|password|str|bytes|bytearray|some)|String::from)\([ \t]*|string\([0-9]{1,9}\)[ \t]+)?(?:[bBrRuUfFtTnNlL]{1,2}|[$@])?(?P<slashes>\\{0,15})(?P<quote>["'`])"#,
     )
 });
 
-/// The same quote as HTML, URLs and JSON escape it.
+/// A quote as HTML, URLs and JSON escape it.
 static ENTITY: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^(?:&(?:quot|apos|#3[49]|#x2[27]);|%(?:25){0,2}2[27]|\\u002[27])"));
 
-/// Blanks, also in a text that is in a string itself.
+/// Blanks, also escaped ones inside a string.
 static GAP: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:[ \t\r\n]|\\{1,8}[tnr])*"));
 
-/// The string continues after the quote, as `pprint` breaks long ones.
+/// The gap after which a string continues, as `pprint` divides long strings.
 static MORE: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^[ \t]*(?:[+.][ \t]*)?(?:\\?\r?\n[ \t]+)?(?:[+.][ \t]*)?[bBrRuUfF]{0,2}")
 });
@@ -32,12 +32,12 @@ static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"^[ \t]*(?:[,}\]);:&|+>'"`\\\r\n]|\z|[A-Za-z_][A-Za-z0-9_.-]{0,40}[=:])"#)
 });
 
-/// Code behind a quote that ends a string: `"password=" + value`.
+/// Code after a quote that ends a string: `"password=" + value`.
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^(?:[ \t]+[+%][ \t]|[ \t]*,[ \t]|\.format\(|\)+[;:,]?[ \t]*(?:[\r\n]|\z))")
 });
 
-/// What a shell makes one string of: the quote of the strings, and how they are written together.
+/// Quotes whose strings a shell joins to one, with the text between two such strings.
 const TOGETHER: [(&str, &str); 3] = [("'", "\"'\"'"), ("'", "\\''"), ("\"", "'\"'\"")];
 
 static TEMPLATE: LazyLock<Regex> = LazyLock::new(|| {
@@ -46,12 +46,12 @@ static TEMPLATE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// `{password}`, `${PASSWORD}`, `%s`: a place for a value.
+/// Returns `true` if the value is a placeholder: `{password}`, `${PASSWORD}`, `%s`.
 pub(super) fn is_template(value: &str) -> bool {
     value.len() <= 130 && TEMPLATE.is_match(value)
 }
 
-/// Returns true if a quote behind so many backslashes ends a string that is so deep in others.
+/// Returns `true` if a quote after `slashes` backslashes ends a string of nesting depth `level`.
 pub(super) fn closes(mut slashes: usize, mut level: u32) -> bool {
     while level > 0 && slashes % 2 == 1 {
         slashes = (slashes - 1) / 2;
@@ -60,7 +60,7 @@ pub(super) fn closes(mut slashes: usize, mut level: u32) -> bool {
     slashes.is_multiple_of(2)
 }
 
-/// Backslashes that belong to the quote, and not to the value before it.
+/// Returns the number of backslashes that belong to the quote, not to the value before it.
 pub(super) fn own(slashes: usize, level: u32) -> usize {
     if slashes % 2 == 1 {
         slashes.min((1 << level) - 1)
@@ -69,17 +69,17 @@ pub(super) fn own(slashes: usize, level: u32) -> usize {
     }
 }
 
-/// Returns the nesting depth of a string whose quotes have so many backslashes.
+/// Returns the nesting depth of a string whose quotes have this number of backslashes.
 pub(super) fn level(slashes: usize) -> u32 {
     usize::BITS - slashes.leading_zeros()
 }
 
-/// The length of the backslashes at the end of a text.
+/// Returns the number of backslashes at the end of a text.
 pub(super) fn trailing_slashes(text: &str) -> usize {
     text.len() - text.trim_end_matches('\\').len()
 }
 
-/// Returns where an open string ends in this line, searched from `start`. `None` if it continues in
+/// Returns the end of an open string in this line, searched from `start`. `None` if it continues in
 /// the next line.
 pub(super) fn end_of_quoted(line: &str, start: usize, token: &str) -> Option<usize> {
     let mut reader = Reader::of(line);
@@ -92,13 +92,13 @@ pub(super) fn end_of_quoted(line: &str, start: usize, token: &str) -> Option<usi
 }
 
 impl Reader<'_> {
-    /// Returns true if a quote stands here.
+    /// Returns `true` if a quote is at this position.
     pub(super) fn is_quote(&self, at: usize) -> bool {
         OPEN.is_match(&self.text[at..])
     }
 
-    /// Returns the value in quotes that begins here, or in the next line; in parts, as it is
-    /// written. `closed` is what stands behind the name.
+    /// Returns the quoted value that begins here or in the next line, as the spans of its parts.
+    /// `closed` is the quote after the name.
     pub(super) fn quoted(&mut self, at: usize, closed: &str) -> Vec<Range<usize>> {
         let text = self.text;
         if let Some(entity) = ENTITY.find(&text[at..]) {
@@ -146,7 +146,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The inside of a string, and where what follows it begins.
+    /// Returns the span of a string's content, and the position after the string.
     fn string(&mut self, start: usize, token: &str, doubled: bool) -> (Range<usize>, usize) {
         let text = self.text;
         if doubled && text[start..].starts_with(token) {
@@ -192,7 +192,8 @@ impl Reader<'_> {
         self.rest(start, token)
     }
 
-    /// Returns true if a word follows the quote: it was not escaped, or its backslashes were.
+    /// Returns `true` if a word follows the quote, so that it does not end the string: it lost its
+    /// backslash, or its backslashes were escaped.
     fn goes_on(&self, at: usize, slashes: usize, level: u32) -> bool {
         if level == 0 && slashes > 0 {
             return !BEHIND.is_match(&self.text[at..]);
@@ -200,7 +201,7 @@ impl Reader<'_> {
         self.glued(at)
     }
 
-    /// A string that ends with these characters.
+    /// Returns the content of a string that ends with `token`, and the position after it.
     fn until(&mut self, token: &str, start: usize) -> (Range<usize>, usize) {
         let text = self.text;
         if !self.endless.iter().any(|known| known == token) {
@@ -217,7 +218,7 @@ impl Reader<'_> {
         self.rest(start, token)
     }
 
-    /// A string without an end is over with its line.
+    /// Returns the content of a string without an end, which is over with its line.
     fn rest(&mut self, start: usize, token: &str) -> (Range<usize>, usize) {
         let end = start + of_line(&self.text[start..]).len();
         if end == self.text.len() {

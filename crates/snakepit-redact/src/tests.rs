@@ -1,4 +1,4 @@
-//! What is taken for a secret, and what is not.
+//! Tests of texts that are masked, and of texts that are not.
 
 mod properties;
 mod stream;
@@ -129,13 +129,13 @@ fn the_end_of_one_key_and_the_begin_of_the_next_may_share_a_line() {
     assert_eq!(shown[4], "CCCC");
 }
 
-/// The time that this thread has computed, whatever else the machine does.
+/// Returns the CPU time of this thread, which other work on the machine does not affect.
 fn computed() -> Duration {
     let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
     clock.now().expect("threads have a clock").into()
 }
 
-/// Hostile parts, each repeated. Time grows with the length, not with its square.
+/// Repeats hostile parts: time grows with the length, not with its square.
 #[test]
 fn masking_takes_linear_time() {
     let parts = [
@@ -235,7 +235,7 @@ fn masking_takes_linear_time() {
     }
 }
 
-/// The same as `Plain`, one character at a time.
+/// Returns the readable text like `Plain`, but reads one character at a time.
 fn naive_plain(text: &str) -> String {
     let visible = |c: &char| !matches!(c, '\u{200b}' | '\u{feff}');
     text.chars().filter(visible).collect()

@@ -1,6 +1,6 @@
-//! Tokens that show by their form what they are.
+//! Tokens whose form identifies them.
 //!
-//! The forms follow the rules of gitleaks; minimum lengths are a little shorter than what the
+//! The forms follow the rules of gitleaks; minimum lengths are a little shorter than those that
 //! issuers use today.
 
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 use regex::Regex;
 
-/// One form each. No form may need more than one look at a character behind its prefix.
+/// The forms of tokens. After the prefix, no form may read a character more than once.
 const FORMS: &[&str] = &[
     // OpenAI, Anthropic, OpenRouter
     "sk-[A-Za-z0-9_-]{8,}",
@@ -115,7 +115,8 @@ const FORMS: &[&str] = &[
     "eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*(?:\\.[A-Za-z0-9_-]*){0,2}",
 ];
 
-/// Characters of which each token has some: without them the forms are not tried, and not compiled.
+/// Fragments of tokens, at least one of which each token contains. Without one the forms are
+/// neither compiled nor tried.
 const NEEDLES: &[&str] = &[
     "sk-",
     "_live_",
@@ -237,7 +238,7 @@ const NEEDLES: &[&str] = &[
 static FINDER: LazyLock<AhoCorasick> =
     LazyLock::new(|| AhoCorasick::new(NEEDLES).expect("a few words make a small automaton"));
 
-/// Prefixes that begin ordinary names, too: such a token has a digit.
+/// Prefixes that ordinary names have, too: such a token contains a digit.
 const WITH_DIGIT: [&str; 2] = ["sk-", "pypi-"];
 
 static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
@@ -246,7 +247,7 @@ static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the tests compile every pattern")
 });
 
-/// Adds the tokens of a text.
+/// Adds the spans of tokens.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     if !FINDER.is_match(text) {
         return;

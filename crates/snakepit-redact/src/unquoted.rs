@@ -1,11 +1,11 @@
-//! Values without quotes, as in `password=correcthorse`: which of them are secrets, and which are
+//! Values without quotes, as in `password=correcthorse`: decides which are secrets, and which are
 //! code or prose.
 
-/// Names that stand in prose, too, as in `unexpected token: NAME`: without a digit only a long
-/// value behind them is a secret.
+/// Names that occur in prose, too, as in `unexpected token: NAME`. After them, a value without a
+/// digit is a secret only if it is long.
 const WEAK: [&str; 4] = ["token", "secret", "credential", "credentials"];
 
-/// Values that say something about a secret, and names of types.
+/// Words about secrets, and names of types, which are not secrets themselves.
 const WORDS: &[&str] = &[
     "accepted",
     "annotated",
@@ -88,7 +88,7 @@ const WORDS: &[&str] = &[
     "wrong",
 ];
 
-/// What a name of a secret ends with.
+/// Endings of names of secrets.
 const NAMES: &[&str] = &[
     "password",
     "passwd",
@@ -105,13 +105,13 @@ const NAMES: &[&str] = &[
     "auth",
 ];
 
-/// What the names before the last one of a path have in programs.
+/// Usual names in programs before the last name of a path.
 const OWNERS: [&str; 14] = [
     "self", "cls", "args", "kwargs", "config", "cfg", "conf", "settings", "options", "opts", "os",
     "env", "request", "params",
 ];
 
-/// Words before a bare name of the weak ones: it is about a token of a language, or in prose.
+/// Words before a weak name that show its other meaning: a token of a language, or prose.
 const DESCRIBING: &[&str] = &[
     "bad",
     "current",
@@ -143,7 +143,7 @@ const DESCRIBING: &[&str] = &[
     "wrong",
 ];
 
-/// Words before `token` in names of what language models and parsers call so.
+/// Words before `token` in terms of language models and parsers.
 const SPECIAL: &[&str] = &[
     "audio",
     "begin",
@@ -177,31 +177,32 @@ const SPECIAL: &[&str] = &[
     "word",
 ];
 
-/// Characters that words of prose do not have.
+/// Characters that do not occur in words of prose.
 const ODD: [char; 12] = ['@', '#', '$', '%', '^', '*', '!', '+', '?', '~', '\\', '='];
 
 /// The beginnings of templates.
 const TEMPLATES: [&str; 4] = ["${", "$(", "{{", "%("];
 
-/// Longest part of a value that is looked at, in characters.
+/// Longest part of a value that is read, in characters.
 const LOOKED_AT: usize = 200;
 
-/// What stands around a value.
+/// The text around a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
-    /// The name, as it is written.
+    /// The name as written.
     pub(super) key: &'a str,
-    /// A colon, or spaces around the sign: the value is a secret only as the last word.
+    /// The sign is a colon, or has spaces around it: the value is a secret only if it is the last
+    /// word.
     pub(super) loose: bool,
-    /// What follows the value.
+    /// The text after the value.
     pub(super) rest: &'a str,
 }
 
-/// Returns true if the value is taken for a secret.
+/// Returns `true` if the value counts as a secret.
 ///
-/// With a digit it has at least 4 characters, or 6 behind a weak name. Without one it has at least
-/// 4, or 16 behind a weak name, is no word of [`WORDS`], no name of a secret and no part of an
-/// expression, and ends the statement where the sign is loose.
+/// With a digit, it needs at least 4 characters, or 6 after a weak name. Without a digit, it needs
+/// at least 4, or 16 after a weak name; it must not be one of [`WORDS`], a name of a secret or a
+/// part of an expression; and after a loose sign it must end the statement.
 pub(super) fn is_secret(around: Around<'_>, value: &str) -> bool {
     let (key, start) = (around.key.to_ascii_lowercase(), start(value));
     let lower = start.to_ascii_lowercase();
@@ -232,14 +233,14 @@ pub(super) fn is_secret(around: Around<'_>, value: &str) -> bool {
     }
 }
 
-/// The part of a value that is looked at.
+/// Returns the part of a value that is read.
 fn start(value: &str) -> &str {
     let value = value.trim_end_matches(['.', '!', '?']);
     let end = value.char_indices().nth(LOOKED_AT);
     &value[..end.map_or(value.len(), |(end, _)| end)]
 }
 
-/// A word about a secret, a place for one, or an expression.
+/// Returns `true` if the value is a word about a secret, a placeholder, or an expression.
 pub(super) fn is_said(value: &str) -> bool {
     let lower = start(value).to_ascii_lowercase();
     let template = TEMPLATES.iter().any(|it| lower.starts_with(it));
@@ -248,7 +249,8 @@ pub(super) fn is_said(value: &str) -> bool {
     WORDS.contains(&&*lower) || template || is_field(&lower) || expression
 }
 
-/// `pad_token`, `next_token`: no secret, unless its value looks like one.
+/// Returns `true` for a value of a name such as `pad_token` or `next_token` that does not look like
+/// a secret.
 pub(super) fn is_special(key: &str, value: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let named = key
@@ -262,7 +264,7 @@ pub(super) fn is_special(key: &str, value: &str) -> bool {
     SPECIAL.contains(&word) && (length < 24 || length < LOOKED_AT && !digit())
 }
 
-/// Returns true if it is a token of a text, as in `{'token': 'hello', 'pos': 'NOUN'}`.
+/// Returns `true` if the value is a token of a text, as in `{'token': 'hello', 'pos': 'NOUN'}`.
 pub(super) fn is_token_of_text(key: &str, value: &str) -> bool {
     if !key.eq_ignore_ascii_case("token") || value.chars().nth(16).is_some() {
         return false;
@@ -273,7 +275,8 @@ pub(super) fn is_token_of_text(key: &str, value: &str) -> bool {
     word.chars().all(letters) && !pairs.any(|(one, two)| one.is_lowercase() && two.is_uppercase())
 }
 
-/// Returns true if the name at this place of the text is weak and stands behind a word about it.
+/// Returns `true` if the name at this position is weak and follows a word that shows its other
+/// meaning.
 pub(super) fn is_described(key: &str, at: usize, text: &str) -> bool {
     if !WEAK.contains(&&*key.to_ascii_lowercase()) {
         return false;
@@ -288,7 +291,7 @@ pub(super) fn is_described(key: &str, at: usize, text: &str) -> bool {
     before.len() < at && DESCRIBING.contains(&&*word.to_ascii_lowercase())
 }
 
-/// What is a secret also behind a weak name.
+/// Returns `true` if the value is a secret even after a weak name.
 pub(super) fn is_strong(value: &str) -> bool {
     let start = value.chars().take(LOOKED_AT);
     let length = start.clone().count();
@@ -298,7 +301,7 @@ pub(super) fn is_strong(value: &str) -> bool {
     length >= 16 && !start.clone().any(|c| c == ' ')
 }
 
-/// Returns true if the first word of a line is no word of prose or of code.
+/// Returns `true` if the first word of a line is neither prose nor code.
 pub(super) fn is_odd(key: &str, value: &str, loose: bool) -> bool {
     let start = start(value);
     let weak = WEAK.contains(&&*key.to_ascii_lowercase());
@@ -308,7 +311,8 @@ pub(super) fn is_odd(key: &str, value: &str, loose: bool) -> bool {
     start.contains(ODD) && start.chars().any(of_words)
 }
 
-/// `DB_PASSWORD=my dog`: whatever the line of an environment has is the value.
+/// Returns `true` if the whole line is the value, as in the environment setting
+/// `DB_PASSWORD=my dog`.
 pub(super) fn is_setting(key: &str, word: &str, line: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let known = is_said(word) || is_special(&key, line);
@@ -322,18 +326,19 @@ fn is_directory(key: &str, start: &str) -> bool {
     key.ends_with("pwd") && !key.contains('_') && start.starts_with(['/', '~', '.'])
 }
 
-/// The number of tokens is no secret.
+/// Returns `true` if the value is a number of tokens, which is not a secret.
 fn is_count(key: &str, start: &str) -> bool {
     let digits = start.bytes().all(|byte| byte.is_ascii_digit());
     key.ends_with("token") && start.len() <= 8 && digits
 }
 
-/// A character that words have. All letters of other scripts are, and their marks.
+/// Returns `true` if the character occurs in words: letters of all scripts and their marks.
 pub(super) fn of_words(c: char) -> bool {
     c.is_ascii_alphanumeric() || !c.is_ascii()
 }
 
-/// `{password}`, `{password!r`: a field of a format, perhaps without its end.
+/// Returns `true` for a field of a format string, also without its end: `{password}`,
+/// `{password!r`.
 fn is_field(lower: &str) -> bool {
     lower.strip_prefix('{').is_some_and(|field| {
         let mut name = field.trim_end_matches('}').chars();
@@ -341,7 +346,7 @@ fn is_field(lower: &str) -> bool {
     })
 }
 
-/// `args.password`, `db_pwd`, `authToken`: a name stands where the secret would.
+/// Returns `true` if the value is the name of a secret: `args.password`, `db_pwd`, `authToken`.
 pub(super) fn names_a_secret(lower: &str) -> bool {
     let last = lower.rsplit(['.', '_', '-']).find(|part| !part.is_empty());
     let glued = ["password", "passwd", "secret", "token", "apikey"];
@@ -350,7 +355,7 @@ pub(super) fn names_a_secret(lower: &str) -> bool {
             .is_some_and(|last| NAMES.contains(&last) || glued.iter().any(|it| last.ends_with(it)))
 }
 
-/// Names with dots between them.
+/// Returns `true` if the text consists of names with dots between them.
 pub(super) fn is_path(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|name| {
@@ -362,7 +367,7 @@ pub(super) fn is_path(text: &str) -> bool {
         })
 }
 
-/// Nothing follows the value, or punctuation, or the name of the next value.
+/// Returns `true` if nothing, punctuation, or the name of the next value follows.
 fn ends_here(rest: &str) -> bool {
     let (blank, rest) = (
         rest.starts_with([' ', '\t']),

@@ -1,4 +1,4 @@
-//! Values in the messages of pydantic's `ValidationError`.
+//! Values in messages of pydantic's `ValidationError`.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -9,24 +9,24 @@ use super::boundary;
 use super::named::{KEY, SUFFIX};
 use super::patterns::regex;
 
-/// The path of a field on a line of its own, and the indentation of what was wrong with it. Line
-/// breaks may be those of a `repr`.
+/// The path of a field on its own line, and the indentation of its error. Line breaks may be
+/// escaped, as in a `repr`.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
         r"(?:^|[\r\n]|\\n)[ \t]*(?:[A-Za-z0-9_-]{{1,60}}\.){{0,8}}{KEY}s?{SUFFIX}(?:[.\[][!-~]{{0,100}}?)?[ \t]*(?:\r?\n|\\n)[ \t]+"
     ))
 });
 
-/// Bytes behind the path of a field that are looked at.
+/// Largest size in bytes of the part after the path of a field that is read.
 const MOST: usize = 1024;
 
-/// What stands before the value.
+/// The text before the value.
 const VALUE: &str = ", input_value=";
 
-/// What stands behind it.
+/// The text after the value.
 const TYPE: &str = ", input_type=";
 
-/// Adds the values of a text.
+/// Adds the spans of values in validation errors.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     if !text.contains("input_value=") {
         return;

@@ -1,4 +1,4 @@
-//! Where a value ends: at its quote, at the end of its word, of its line or of its block.
+//! Finds the end of a value: its quote, or the end of its word, line or block.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -9,13 +9,13 @@ use super::patterns::regex;
 use super::strings::{closes, level, own, trailing_slashes};
 use super::unquoted::{Around, is_odd, is_path, is_secret, is_setting, of_words};
 
-/// Characters that end a word, unless another word is glued to them.
+/// Characters that end a word, unless another word follows immediately.
 const STOPS: &str = "\"'`,;&)}]([";
 
-/// Longest text before a name that is looked at, in characters.
+/// Longest text before a name that is read, in characters.
 const BEFORE: usize = 64;
 
-/// Longest line behind a name that is looked at, in characters.
+/// Longest line after a name that is read, in characters.
 const LINE: usize = 4096;
 
 /// Longest word that is judged, in characters.
@@ -40,20 +40,20 @@ static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^(?:![^ \t\r\n]{1,40}[ \t]+)?[|>][+-]?[0-9]?[+-]?[ \t]*(?:#[^\n]*)?(?:\r?\n|$)")
 });
 
-/// What may stand before a name that begins a line.
+/// The text that may precede a name at the beginning of a line.
 static LINE_START: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"^(?:.*[:\]>|][ \t]+)?[ \t]*(?:-[ \t]+)?(?:(?:export|set|setenv|setx|declare|local|readonly|ENV|ARG|env)[ \t]+(?:-[A-Za-z]{1,8}[ \t]+)?)?$",
     )
 });
 
-/// Returns true if a shell has escaped this character within a word: `it\'s\ mine`.
+/// Returns `true` if a shell escape precedes this character inside a word: `it\'s\ mine`.
 fn is_escaped(text: &str) -> bool {
     let mut chars = text.chars();
     matches!(chars.next(), Some(' ' | '\'')) && chars.next().is_some_and(of_words)
 }
 
-/// The length of a word that begins a text, up to so many characters.
+/// Returns the length of the word at the beginning of a text, up to `most` characters.
 fn word(text: &str, most: usize) -> usize {
     let ends = |c: char| {
         matches!(
@@ -87,7 +87,7 @@ fn word(text: &str, most: usize) -> usize {
     at_most(text, most).len()
 }
 
-/// The first characters of a text.
+/// Returns the first `most` characters of a text.
 pub(super) fn at_most(text: &str, most: usize) -> &str {
     let end = text.char_indices().nth(most);
     &text[..end.map_or(text.len(), |(end, _)| end)]
@@ -101,41 +101,41 @@ pub(super) fn of_line(text: &str) -> &str {
     &text[..text.find(['\r', '\n']).unwrap_or(text.len())]
 }
 
-/// A name and where its value may be.
+/// A name, and the position of its possible value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair<'t> {
     pub(super) key: &'t str,
     pub(super) key_at: usize,
-    /// Where the value begins.
+    /// Start of the value.
     pub(super) at: usize,
-    /// Any sign but a bare `=`.
+    /// The sign is not a bare `=`.
     pub(super) loose: bool,
     pub(super) colon: bool,
-    /// Quotes or a bracket stand behind the name.
+    /// Quotes or a bracket follow the name.
     pub(super) closed: bool,
     /// The value is a line of its own.
     pub(super) line: bool,
 }
 
-/// How the last value of a text may go on in the next line of its stream.
+/// The state of the last value of a text that continues in the next line of its stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Open {
-    /// Up to these characters.
+    /// A quoted value, which ends with these characters.
     Quoted(String),
-    /// In another string with this quote.
+    /// The value may continue in another string with this quote.
     More(String),
-    /// In lines that are deeper than this.
+    /// A block: the lines that are indented by more than this.
     Block(usize),
-    /// Within what begins at this place of the text.
+    /// A container that begins at this position of the text.
     Within(usize),
 }
 
-/// Reads the values of one text.
+/// A reader of the values in one text.
 #[derive(Debug)]
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
     pub(super) open: Option<Open>,
-    /// Ends of strings that the text is known to have no more of.
+    /// Quotes that do not occur again in the rest of the text.
     pub(super) endless: Vec<String>,
 }
 
@@ -148,17 +148,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Forgets and returns how the value that was read last may go on.
+    /// Takes the state of the value that was read last, if that value may continue.
     pub(super) fn take_open(&mut self) -> Option<Open> {
         self.open.take()
     }
 
-    /// Returns true if a word begins here.
+    /// Returns `true` if a word begins at this position.
     pub(super) fn glued(&self, at: usize) -> bool {
         self.text[at..].chars().next().is_some_and(of_words)
     }
 
-    /// A block of YAML: the lines behind `|` that are deeper than the name.
+    /// Returns the span of a YAML block: the lines after `|` that are indented more than the name.
     pub(super) fn block(&mut self, at: usize, key_at: usize) -> Option<Range<usize>> {
         let text = self.text;
         let found = BLOCK.find(&text[at..])?;
@@ -184,7 +184,8 @@ impl<'t> Reader<'t> {
         block
     }
 
-    /// A value without quotes: a word, or the line if the name begins one.
+    /// Returns the span of a value without quotes: a word, or the whole line if the name begins a
+    /// line.
     pub(super) fn unquoted(&mut self, pair: Pair<'_>) -> Option<Range<usize>> {
         let (text, Pair { key, at, loose, .. }) = (self.text, pair);
         let judge = |word: &str, loose: bool, end: usize| {
@@ -250,7 +251,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The end of a line, of the string that it is in, or, with `names`, of this pair.
+    /// Returns the end of the line or of the enclosing string; with `names`, of this pair.
     fn line_end(&self, pair: Pair<'_>, outer: Option<char>, names: bool) -> usize {
         let (text, Pair { key_at, at, .. }) = (self.text, pair);
         let mut line = of_line(at_most(&text[at..], LINE));
@@ -280,7 +281,7 @@ impl<'t> Reader<'t> {
         at + line.trim_end_matches([' ', '\t']).len()
     }
 
-    /// The end of a word, with what is glued to it by punctuation.
+    /// Returns the end of a word, including what punctuation joins to it.
     fn word_end(&self, from: usize, outer: Option<char>) -> usize {
         let (text, mut at) = (self.text, from);
         loop {
@@ -297,7 +298,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The value of a pair in a query that is escaped once more: up to its `%26`.
+    /// Returns the span of a value in a query that is encoded a second time: it ends at `%26`.
     pub(super) fn encoded(&self, key: &str, sign: &str, at: usize) -> Option<Range<usize>> {
         let ends = [
             ' ', '\t', '\r', '\n', '"', '\'', '`', ',', ';', '&', ')', '}', ']', '<', '>',
@@ -316,7 +317,7 @@ impl<'t> Reader<'t> {
         is_secret(around, at_most(&word[..end], WORD)).then_some(at..at + end)
     }
 
-    /// The word behind an option.
+    /// Returns the span of the word after an option.
     pub(super) fn argument(&self, key: &str, at: usize) -> Option<Range<usize>> {
         let found = ARGUMENT.find(&self.text[at..])?;
         let word = at_most(found.as_str(), WORD);

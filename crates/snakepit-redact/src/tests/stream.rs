@@ -1,4 +1,4 @@
-//! Values that go on over several lines of a stream.
+//! Tests of values that continue over several lines of a stream.
 
 use super::super::{Stream, redact};
 
