@@ -1,6 +1,5 @@
-//! Values of pandas and numpy. What do frames cost there and back, record batches of Rust and
-//! frames of pandas in the tool, beside pickle of such a frame? What does a scalar of numpy cost as
-//! a result?
+//! Measures values of pandas and numpy: frames to a tool and back, beside pickle of such a frame,
+//! and a scalar of numpy as a result. The host has record batches, the tool has frames of pandas.
 
 use std::sync::Arc;
 use std::time::Duration;

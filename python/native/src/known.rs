@@ -1,4 +1,4 @@
-//! Values that are known to be secret: those of the worker's environment, and those that its code
+//! Values that are known to be secret: values of the worker's environment, and values that its code
 //! names. The host masks the latter, too.
 
 use std::borrow::Cow;
@@ -16,13 +16,13 @@ use snakepit_redact::Known;
 use crate::fork;
 use crate::reports::Reports;
 
-/// Time that a host has to answer.
+/// Longest wait for an answer of the host.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The values; in a worker first those of its environment.
+/// The known values; in a worker, those of its environment from the start.
 static KNOWN: OnceLock<Known> = OnceLock::new();
 
-/// The way to the host; not there outside of a worker.
+/// The connection to the host. Unset outside of a worker.
 static HOST: OnceLock<Host> = OnceLock::new();
 
 struct Host {
@@ -34,11 +34,12 @@ struct Host {
 #[derive(Default)]
 struct Questions {
     last: u64,
-    /// The answers to questions that somebody waits for; `None` until they come.
+    /// The answers for which a caller waits, by number of the question; `None` until the answer
+    /// arrives.
     open: HashMap<u64, Option<bool>>,
 }
 
-/// Opens the way to the host, and reads the environment.
+/// Sets the connection to the host, and reads the environment.
 pub(crate) fn open(reports: &Arc<Reports>) {
     KNOWN.get_or_init(|| {
         let variables: Vec<(String, String)> = std::env::vars_os()
@@ -53,7 +54,7 @@ pub(crate) fn open(reports: &Arc<Reports>) {
     });
 }
 
-/// Returns the text without these values and without what looks like a secret.
+/// Returns the text with these values masked, and everything else that looks like a secret.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
     known().redact(text)
 }
@@ -62,7 +63,7 @@ fn known() -> &'static Known {
     KNOWN.get_or_init(Known::default)
 }
 
-/// The host has answered a question.
+/// Delivers an answer of the host to its waiting caller.
 pub(crate) fn answered(number: u64, hidden: bool) {
     let Some(host) = HOST.get() else { return };
     if let Some(answer) = host.lock().open.get_mut(&number) {
@@ -72,7 +73,7 @@ pub(crate) fn answered(number: u64, hidden: bool) {
 }
 
 impl Host {
-    /// Sends a value, and waits until the host masks it.
+    /// Sends a value and waits for the host's answer. Returns `true` if the host masks the value.
     fn hides(&self, value: &str) -> bool {
         let number = {
             let mut questions = self.lock();
@@ -103,8 +104,8 @@ impl Host {
     }
 }
 
-/// Masks a value wherever it stands from now on, also in its escaped forms. Returns true if the
-/// host masks it in what the worker prints.
+/// Mask a value from now on wherever it occurs, also in its escaped forms. Returns true if the host
+/// also masks it in the output of the worker.
 #[pyfunction]
 pub(crate) fn mask_secret(py: Python<'_>, value: &str) -> PyResult<bool> {
     known()

@@ -278,7 +278,7 @@ struct Reports {
 }
 
 impl Reports {
-    /// Hides a value, and tells the worker.
+    /// Passes a secret value to `hide`, and reports the outcome to the worker.
     fn secret(&self, number: u64, head: Bytes) -> Result<(), prost::DecodeError> {
         let secret = pb::Secret::decode(head)?;
         let mut header = Header::new(Kind::SecretKnown, number);

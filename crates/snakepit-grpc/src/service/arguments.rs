@@ -23,7 +23,7 @@ const MAX_METADATA: (usize, usize) = (128, 16 << 10);
 pub(super) enum Form {
     /// Results as `Any` and bytes; chunks of JSON or bytes.
     Any,
-    /// The same, but a result or a chunk that is a data frame as Arrow.
+    /// Values in `Any`; a result or a chunk that is a data frame as an Arrow stream.
     AnyOrArrow,
     /// JSON in one piece.
     Json,
@@ -47,7 +47,7 @@ pub(super) fn metadata(map: HashMap<String, String>) -> Result<Metadata, Fault> 
     Ok(map.into_iter().collect())
 }
 
-/// The entry of the metadata by which a client says how it reads data frames.
+/// The entry of the metadata in which a client states the form of data frames.
 const FRAMES: &str = "data_frames";
 
 /// Returns the form of results in `Any`.

@@ -24,7 +24,7 @@ pub(super) fn read(value: Option<pb::VariableValue>) -> Result<Value, Fault> {
     }
 }
 
-/// Converts a client's data frame. Its stream is examined by whoever reads it.
+/// Converts a client's data frame. Its stream is checked when it is read.
 ///
 /// # Errors
 /// The class is unknown.
