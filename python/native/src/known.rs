@@ -104,7 +104,7 @@ impl Host {
     }
 }
 
-/// Mask a value from now on wherever it occurs, also in its escaped forms. Returns true if the host
+/// Mask a value from now on wherever it occurs, also in its escaped forms. Return true if the host
 /// also masks it in the output of the worker.
 #[pyfunction]
 pub(crate) fn mask_secret(py: Python<'_>, value: &str) -> PyResult<bool> {

@@ -23,7 +23,7 @@ const MAX_METADATA: (usize, usize) = (128, 16 << 10);
 pub(super) enum Form {
     /// Results as `Any` and bytes; chunks of JSON or bytes.
     Any,
-    /// Values in `Any`; a result or a chunk that is a data frame as an Arrow stream.
+    /// Like [`Any`](Self::Any), but a data frame is an Arrow stream.
     AnyOrArrow,
     /// JSON in one piece.
     Json,
