@@ -4,7 +4,7 @@
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
-use snakepit_core::value::{JsonError, Payload, Tensor, Value};
+use snakepit_core::value::{DataFrame, DataFrameKind, JsonError, Payload, Tensor, Value};
 use snakepit_grpc::frame::{HEADER_LEN, Header};
 use snakepit_grpc::link::{Parsed, Parser, decode_items, decode_results, encode_items};
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble};
@@ -60,6 +60,21 @@ pub fn preamble(data: &[u8]) {
         let again = Preamble::encode(read.role, &read.token, &id);
         assert_eq!(again[..FIXED_LEN], *bytes);
     }
+}
+
+/// Reads a data frame as records. The first byte is its kind.
+pub fn data_frames(data: &[u8]) {
+    let Some((&kind, stream)) = data.split_first() else {
+        return;
+    };
+    let kinds = DataFrameKind::ALL;
+    let kind = kinds[usize::from(kind) % kinds.len()];
+    let value = Value::from(DataFrame::from_ipc(stream.to_vec()).with_kind(kind));
+    if let Ok(text) = value.json_text() {
+        let text = text.to_string();
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    }
+    let _ = (value.to_json(), value.json_preview(60));
 }
 
 /// Decodes the messages in heads of frames.

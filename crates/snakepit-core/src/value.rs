@@ -31,6 +31,8 @@ use bytes::Bytes as RawBytes;
 pub use data_frame::Batches;
 pub use data_frame::{DataFrame, DataFrameError, DataFrameKind};
 pub use frozen_set::FrozenSet;
+#[cfg(feature = "arrow")]
+use json::Form;
 pub use json_error::JsonError;
 pub(crate) use kind_name::kind_of;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};

@@ -13,6 +13,10 @@ use crate::frames;
 use crate::kinds;
 use crate::msgpack::{MAX_DEPTH, Malformed, Scanner, Token, ext};
 
+/// Largest number of items that memory is reserved for before they have come. A list may claim as
+/// many as bytes follow it, and each list within it as many again.
+const TRUSTED: usize = 1024;
+
 /// An error of decoding a payload. It lies behind a pointer, so that the many values that can be
 /// decoded are returned in registers.
 #[derive(Debug)]
@@ -144,7 +148,7 @@ fn of_token<'py>(
             if let Some(count) = scanner.set(count) {
                 return set(py, scanner, count, depth);
             }
-            let mut items = Vec::with_capacity(count);
+            let mut items = Vec::with_capacity(count.min(TRUSTED));
             for index in 0..count {
                 let item = value(py, scanner, depth);
                 items.push(item.map_err(|error| error.inside(|| format!("[{index}]")))?);
@@ -190,7 +194,7 @@ fn keys<'py>(
     count: usize,
     depth: usize,
 ) -> Result<Vec<Bound<'py, PyAny>>, DecodeError> {
-    let mut items = Vec::with_capacity(count);
+    let mut items = Vec::with_capacity(count.min(TRUSTED));
     for _ in 0..count {
         items.push(key(py, scanner, depth)?);
     }

@@ -2,66 +2,22 @@
 //!
 //! A codec does not know their sizes, but types have sizes: an item of a list or a map takes the
 //! size of its type, and so does a value behind a pointer. A value that lies within another one, as
-//! a field does in its struct, is a part of it. Texts and bytes are no longer than the input.
+//! a field does in its struct, is a part of it. Texts and bytes are no longer than the input, but
+//! each takes an allocation, and a container has more places than items.
 
-use std::cell::Cell;
+mod budget;
+mod placed;
+
 use std::fmt;
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::shared;
-
-/// Memory that the values of an input may take, in bytes: this much, and [`PER_BYTE`] for each byte
-/// of the input. A byte of MessagePack may be an item of a list, and an item of a tree takes 32
-/// bytes and more: without a limit, 64 MiB could become several gigabytes.
-const ALLOWED: usize = 64 << 20;
-
-/// Memory for each byte of the input, in bytes. See [`ALLOWED`].
-const PER_BYTE: usize = 4;
-
-/// Largest size of values that are not counted. Numbers take at most eight times their input, and
-/// lists of them are common.
-const NUMBER: usize = 8;
-
-/// The memory that the values of one input may still take.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    left: Cell<usize>,
-    input: usize,
-}
-
-impl Budget {
-    /// Creates the budget of an input of this many bytes.
-    pub(crate) const fn of(input: usize) -> Self {
-        Self {
-            left: Cell::new(ALLOWED + input.saturating_mul(PER_BYTE)),
-            input,
-        }
-    }
-
-    /// Deducts the memory of `items` values of a size, before they are read.
-    fn take<E: Error>(&self, items: usize, size: usize) -> Result<(), E> {
-        if size <= NUMBER {
-            return Ok(());
-        }
-        let left = self.left.get();
-        let left = left.checked_sub(items.saturating_mul(size));
-        self.left.set(left.ok_or_else(|| too_large(items))?);
-        Ok(())
-    }
-}
-
-#[cold]
-fn too_large<E: Error>(items: usize) -> E {
-    shared::refuse();
-    E::custom(format_args!(
-        "{items} more items would take more than {} MiB and {PER_BYTE} bytes of memory for each byte of the payload: send less at a time, \
-         or an array of numbers",
-        ALLOWED >> 20,
-    ))
-}
+use super::serde_impl::is_exact;
+pub(crate) use budget::Budget;
+use budget::{ALLOCATION, NUMBER, PLACES};
+use placed::Placed;
 
 /// A deserializer with the budget of its input. `place` is the size of the destination of the
 /// value, which is already deducted.
@@ -82,14 +38,14 @@ impl<'b, D> Counted<'b, D> {
         }
     }
 
-    /// Deducts the value of a visitor, unless it lies in its destination. `within` says that its
-    /// items are parts of it.
+    /// Deducts the value of a visitor, unless it lies in its destination. `kind` says where its
+    /// items and its text are.
     #[inline]
     fn visit<'de, V: Visitor<'de>, E: Error>(
         budget: &'b Budget,
         place: usize,
         visitor: V,
-        within: bool,
+        kind: Kind,
     ) -> Result<Watched<'b, V>, E> {
         let size = size_of::<V::Value>();
         if size > place {
@@ -99,16 +55,27 @@ impl<'b, D> Counted<'b, D> {
             visitor,
             budget,
             place: place.max(size),
-            within,
+            kind,
         })
     }
 }
 
+/// The place of the items and the text of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Elsewhere in memory.
+    Apart,
+    /// The items are parts of the value.
+    Within,
+    /// Nowhere: the name of a field or a variant is not kept.
+    Name,
+}
+
 macro_rules! deserialize {
-    ($($method:ident($($name:ident: $type:ty),*) within $within:literal;)*) => {$(
+    ($($method:ident($($name:ident: $type:ty),*) as $kind:ident;)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            let visitor = Self::visit(self.budget, self.place, visitor, $within)?;
+            let visitor = Self::visit(self.budget, self.place, visitor, Kind::$kind)?;
             self.inner.$method($($name,)* visitor)
         }
     )*};
@@ -118,37 +85,37 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Counted<'_, D> {
     type Error = D::Error;
 
     deserialize! {
-        deserialize_any() within false;
-        deserialize_bool() within false;
-        deserialize_i8() within false;
-        deserialize_i16() within false;
-        deserialize_i32() within false;
-        deserialize_i64() within false;
-        deserialize_i128() within false;
-        deserialize_u8() within false;
-        deserialize_u16() within false;
-        deserialize_u32() within false;
-        deserialize_u64() within false;
-        deserialize_u128() within false;
-        deserialize_f32() within false;
-        deserialize_f64() within false;
-        deserialize_char() within false;
-        deserialize_str() within false;
-        deserialize_string() within false;
-        deserialize_bytes() within false;
-        deserialize_byte_buf() within false;
-        deserialize_option() within false;
-        deserialize_unit() within false;
-        deserialize_unit_struct(name: &'static str) within false;
-        deserialize_newtype_struct(name: &'static str) within false;
-        deserialize_seq() within false;
-        deserialize_map() within false;
-        deserialize_identifier() within false;
-        deserialize_ignored_any() within false;
-        deserialize_tuple(length: usize) within true;
-        deserialize_tuple_struct(name: &'static str, length: usize) within true;
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]) within true;
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]) within true;
+        deserialize_any() as Apart;
+        deserialize_bool() as Apart;
+        deserialize_i8() as Apart;
+        deserialize_i16() as Apart;
+        deserialize_i32() as Apart;
+        deserialize_i64() as Apart;
+        deserialize_i128() as Apart;
+        deserialize_u8() as Apart;
+        deserialize_u16() as Apart;
+        deserialize_u32() as Apart;
+        deserialize_u64() as Apart;
+        deserialize_u128() as Apart;
+        deserialize_f32() as Apart;
+        deserialize_f64() as Apart;
+        deserialize_char() as Apart;
+        deserialize_str() as Apart;
+        deserialize_string() as Apart;
+        deserialize_bytes() as Apart;
+        deserialize_byte_buf() as Apart;
+        deserialize_option() as Apart;
+        deserialize_unit() as Apart;
+        deserialize_unit_struct(name: &'static str) as Apart;
+        deserialize_newtype_struct(name: &'static str) as Apart;
+        deserialize_seq() as Apart;
+        deserialize_map() as Apart;
+        deserialize_identifier() as Name;
+        deserialize_ignored_any() as Apart;
+        deserialize_tuple(length: usize) as Within;
+        deserialize_tuple_struct(name: &'static str, length: usize) as Within;
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]) as Within;
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]) as Within;
     }
 
     fn is_human_readable(&self) -> bool {
@@ -161,17 +128,19 @@ struct Watched<'b, V> {
     visitor: V,
     budget: &'b Budget,
     place: usize,
-    /// The items are parts of the value.
-    within: bool,
+    kind: Kind,
 }
 
 impl<'b, V> Watched<'b, V> {
     fn items<A>(&self, access: A) -> Items<'b, A> {
-        Items {
-            access,
-            budget: self.budget,
-            within: self.within,
-            paid: 0,
+        Items::new(access, self.budget, self.kind == Kind::Within)
+    }
+
+    /// Deducts a text or bytes that are kept.
+    fn text<E: Error>(&self, length: usize) -> Result<(), E> {
+        match self.kind {
+            Kind::Name => Ok(()),
+            _ => self.budget.take_text(length),
         }
     }
 
@@ -189,6 +158,16 @@ macro_rules! visit {
     )*};
 }
 
+macro_rules! visit_text {
+    ($($method:ident($type:ty))*) => {$(
+        #[inline]
+        fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
+            self.text(value.len())?;
+            self.visitor.$method(value)
+        }
+    )*};
+}
+
 impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
     type Value = V::Value;
 
@@ -198,8 +177,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
 
     visit! {
         visit_bool(bool) visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128) visit_u8(u8) visit_u16(u16)
-        visit_u32(u32) visit_u64(u64) visit_u128(u128) visit_f32(f32) visit_f64(f64) visit_char(char) visit_str(&str)
-        visit_borrowed_str(&'de str) visit_string(String) visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+        visit_u32(u32) visit_u64(u64) visit_u128(u128) visit_f32(f32) visit_f64(f64) visit_char(char)
+    }
+
+    visit_text! {
+        visit_str(&str) visit_borrowed_str(&'de str) visit_string(String) visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8])
+        visit_byte_buf(Vec<u8>)
     }
 
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
@@ -243,24 +226,59 @@ struct Items<'b, A> {
     within: bool,
     /// Number of items that are deducted and not yet read.
     paid: usize,
+    /// Whether the container is deducted.
+    begun: bool,
+    /// Number of places without items.
+    spare: usize,
 }
 
 impl<'b, A> Items<'b, A> {
+    const fn new(access: A, budget: &'b Budget, within: bool) -> Self {
+        Self {
+            access,
+            budget,
+            within,
+            paid: 0,
+            begun: false,
+            spare: 0,
+        }
+    }
+
     /// Deducts the next item, and with it all items that are claimed to follow.
-    fn pay<E: Error>(&mut self, claimed: Option<usize>, size: usize) -> Result<(), E> {
-        if self.within || size <= NUMBER {
+    fn pay<T, E: Error>(&mut self, claimed: Option<usize>) -> Result<(), E> {
+        let size = size_of::<T>();
+        if self.within || claimed == Some(0) || (self.begun && size <= NUMBER) {
             return Ok(());
         }
-        if self.paid == 0 {
+        if !self.begun {
+            self.begin::<T, E>(claimed)?;
+        }
+        if self.paid == 0 && size > NUMBER {
             // An input cannot have more items than bytes; a larger claim fails at the end of the
             // input.
             self.paid = claimed
-                .filter(|items| *items <= self.budget.input)
+                .filter(|items| *items <= self.budget.input())
                 .unwrap_or(1);
             self.budget.take(self.paid, size)?;
         }
         self.paid = self.paid.saturating_sub(1);
         Ok(())
+    }
+
+    /// Deducts a container, before its first item.
+    #[inline(never)]
+    fn begin<T, E: Error>(&mut self, claimed: Option<usize>) -> Result<(), E> {
+        self.begun = true;
+        let (items, size) = (claimed.unwrap_or(1), size_of::<T>());
+        if size <= NUMBER {
+            self.budget.take(1, 2 * ALLOCATION)?;
+            self.budget
+                .take_numbers(items.min(self.budget.input()), size)?;
+        }
+        if !is_exact::<T>() {
+            self.spare = PLACES.saturating_sub(items);
+        }
+        self.budget.take(self.spare, size)
     }
 
     const fn placed<S>(&self, seed: S, place: usize) -> Placed<'b, S> {
@@ -279,9 +297,8 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        let size = size_of::<S::Value>();
-        self.pay(self.access.size_hint(), size)?;
-        let seed = self.placed(seed, size);
+        self.pay::<S::Value, _>(self.access.size_hint())?;
+        let seed = self.placed(seed, size_of::<S::Value>());
         self.access.next_element_seed(seed)
     }
 
@@ -297,16 +314,16 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Items<'_, A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        let size = size_of::<S::Value>();
-        self.pay(self.access.size_hint(), size)?;
-        let seed = self.placed(seed, size);
+        self.pay::<S::Value, _>(self.access.size_hint())?;
+        let seed = self.placed(seed, size_of::<S::Value>());
         self.access.next_key_seed(seed)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         let size = size_of::<S::Value>();
         if !self.within {
-            self.budget.take(1, size)?;
+            self.budget
+                .take(1 + std::mem::take(&mut self.spare), size)?;
         }
         let seed = self.placed(seed, size);
         self.access.next_value_seed(seed)
@@ -327,12 +344,7 @@ impl<'de, 'b, A: EnumAccess<'de>> EnumAccess<'de> for Items<'b, A> {
     ) -> Result<(S::Value, Self::Variant), A::Error> {
         let seed = self.placed(seed, size_of::<S::Value>());
         let (value, access) = self.access.variant_seed(seed)?;
-        let variant = Items {
-            access,
-            budget: self.budget,
-            within: true,
-            paid: 0,
-        };
+        let variant = Items::new(access, self.budget, true);
         Ok((value, variant))
     }
 }
@@ -375,23 +387,7 @@ impl<'b, A> Items<'b, A> {
             visitor,
             budget: self.budget,
             place: size_of::<V::Value>(),
-            within: true,
+            kind: Kind::Within,
         }
-    }
-}
-
-/// A seed whose value goes to a destination of this size.
-struct Placed<'b, S> {
-    seed: S,
-    budget: &'b Budget,
-    place: usize,
-}
-
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Placed<'_, S> {
-    type Value = S::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        let counted = Counted::new(inner, self.budget, self.place);
-        self.seed.deserialize(counted)
     }
 }

@@ -9,6 +9,8 @@ mod extension;
 #[cfg(feature = "arrow")]
 mod ipc;
 #[cfg(feature = "arrow")]
+mod measure;
+#[cfg(feature = "arrow")]
 pub(crate) mod records;
 mod wire;
 
@@ -18,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::code::ErrorCode;
+use crate::printable::Printable;
 #[cfg(feature = "arrow")]
 pub use batches::Batches;
 pub(crate) use wire::read;
@@ -130,7 +133,8 @@ struct Stream {
 }
 
 impl DataFrame {
-    /// Wraps an Arrow IPC stream without compressed buffers. Python reads it as a table of pyarrow.
+    /// Wraps an Arrow IPC stream without compressed buffers and without dictionaries in parts.
+    /// Python reads it as a table of pyarrow.
     pub fn from_ipc(ipc: impl Into<Bytes>) -> Self {
         Self {
             kind: DataFrameKind::Arrow,
@@ -202,10 +206,10 @@ impl fmt::Debug for DataFrame {
 #[non_exhaustive]
 pub enum DataFrameError {
     /// The stream is malformed, compressed, or of an unknown version.
-    #[error("the Arrow data cannot be read: {0}")]
+    #[error("the Arrow data cannot be read: {}", Printable(_0))]
     Malformed(String),
     /// The batches cannot be written as one stream.
-    #[error("the record batches cannot be written: {0}")]
+    #[error("the record batches cannot be written: {}", Printable(_0))]
     Unwritable(String),
 }
 

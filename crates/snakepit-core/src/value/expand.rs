@@ -1,17 +1,52 @@
 //! Expansion of the arrays and sets of a payload into lists, for types that accept only lists.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::array;
 use super::kinds::code;
 use crate::value::{DType, Payload, Tensor};
 
+/// Largest size in bytes of a payload with its arrays as lists.
+const MOST: usize = 288 << 20;
+
+/// Largest size of a time as text.
+const TIME: usize = 64;
+
+/// The error that an array would be too long as a list: its type, and the size of the list.
+#[derive(Debug)]
+pub(crate) struct TooLong(DType, usize);
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(dtype, bytes) = self;
+        write!(
+            f,
+            "an array of {dtype} would take {} MiB as a list, read it as a `Tensor`",
+            bytes >> 20
+        )
+    }
+}
+
 /// Returns the payload with every array as nested lists, and every set as a list. `None` if it has
 /// none, or is malformed.
 ///
 /// The values of a payload stand one after the other, containers before their items, so no
 /// recursion is needed.
-pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
+///
+/// # Errors
+/// An array would be too long.
+pub(crate) fn arrays(payload: &Bytes) -> Result<Option<Bytes>, TooLong> {
+    let mut long = None;
+    let expanded = expanded(payload, &mut long);
+    match long {
+        Some(long) => Err(long),
+        None => Ok(expanded),
+    }
+}
+
+fn expanded(payload: &Bytes, long: &mut Option<TooLong>) -> Option<Bytes> {
     let mut out = Vec::new();
     let (mut at, mut copied) = (0, 0);
     while at < payload.len() {
@@ -19,7 +54,7 @@ pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
         if token.array {
             out.extend_from_slice(&payload[copied..at]);
             let block = payload.slice(token.data..token.end);
-            list(&array::read(&block).ok()?, &mut out)?;
+            list(&array::read(&block).ok()?, &mut out, long)?;
             copied = token.end;
         }
         at = token.end;
@@ -120,7 +155,7 @@ impl Token {
 /// Appends an array as nested lists in C order: a plain number without dimensions, an empty list
 /// without elements. `None` if the lists would be out of proportion to the data: many dimensions of
 /// length 1 would let a small payload grow without bound.
-fn list(tensor: &Tensor, out: &mut Vec<u8>) -> Option<()> {
+fn list(tensor: &Tensor, out: &mut Vec<u8>, long: &mut Option<TooLong>) -> Option<()> {
     if tensor.is_empty() {
         out.push(0x90);
         return Some(());
@@ -128,10 +163,28 @@ fn list(tensor: &Tensor, out: &mut Vec<u8>) -> Option<()> {
     if !tensor.nests() {
         return None;
     }
-    let size = tensor.dtype().size();
+    let (dtype, size) = (tensor.dtype(), tensor.dtype().size());
+    // The lists are at most four times as many as the elements, which is for small arrays.
+    let bytes = tensor.len().saturating_mul(widest(dtype));
+    if bytes.saturating_add(out.len()) > MOST {
+        *long = Some(TooLong(dtype, bytes));
+        return None;
+    }
+    out.reserve(bytes);
     let mut elements = tensor.data().chunks_exact(size);
     level(tensor.shape(), tensor.dtype(), &mut elements, out);
     Some(())
+}
+
+/// Returns the largest size of an element in a list.
+const fn widest(dtype: DType) -> usize {
+    match dtype {
+        DType::Bool => 1,
+        DType::Float16 => 9,
+        DType::Complex64 | DType::Complex128 => 19,
+        DType::DateTime64(_) | DType::TimeDelta64(_) => TIME,
+        _ => 1 + dtype.size(),
+    }
 }
 
 fn level(

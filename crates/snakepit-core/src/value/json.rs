@@ -23,6 +23,15 @@ pub(super) const ARRAY: &str = "$array";
 /// The key that marks bytes in JSON.
 pub(super) const BYTES: &str = "$bytes";
 
+/// The form in which JSON is made. The size of the cells of a data frame depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A tree of values in memory.
+    Tree,
+    /// A text that is written piece by piece.
+    Text,
+}
+
 impl Value {
     /// Converts the value into JSON. Kinds that JSON lacks are written as follows: bytes as
     /// `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text; a time span as seconds; NaN
@@ -40,7 +49,7 @@ impl Value {
     /// key is a set; [`JsonError::DataFrame`] for a data frame that is malformed or has a type that
     /// JSON lacks, and without feature `arrow` for every data frame.
     pub fn to_json(&self) -> Result<Json, JsonError> {
-        check(self)?;
+        check(self, Form::Tree)?;
         Ok(self.json())
     }
 
@@ -81,7 +90,7 @@ impl Value {
     /// # Errors
     /// The text is not JSON, nests deeper than 127 levels, has a key twice in an object or a whole
     /// number of more than 64 bits, or its values would take more than 64 MiB of memory and 4 bytes
-    /// for each byte of text.
+    /// for each byte of text, or 256 MiB.
     pub fn parse_json(text: &[u8]) -> Result<Self, JsonError> {
         let budget = Budget::of(text.len());
         let mut reader = serde_json::Deserializer::from_slice(text);
@@ -165,9 +174,9 @@ fn settle(value: &mut Value) -> Result<(), JsonError> {
 /// Rejects values that have no JSON: a map of which two keys become the same text; a key with a set
 /// in it, which has no order and so no text; a data frame that cannot be shown. Keys that are texts
 /// need no check.
-pub(super) fn check(value: &Value) -> Result<(), JsonError> {
+pub(super) fn check(value: &Value, form: Form) -> Result<(), JsonError> {
     match value {
-        Value::List(items) => items.iter().try_for_each(check),
+        Value::List(items) => items.iter().try_for_each(|item| check(item, form)),
         Value::Map(pairs) => {
             if pairs.iter().any(|(key, _)| !matches!(key, Value::Str(_))) {
                 let mut keys = HashSet::with_capacity(pairs.len());
@@ -182,9 +191,9 @@ pub(super) fn check(value: &Value) -> Result<(), JsonError> {
                     keys.insert(text);
                 }
             }
-            pairs.iter().try_for_each(|(_, value)| check(value))
+            pairs.iter().try_for_each(|(_, value)| check(value, form))
         }
-        Value::DataFrame(frame) => check_frame(frame),
+        Value::DataFrame(frame) => check_frame(frame, form),
         _ => Ok(()),
     }
 }
@@ -198,12 +207,12 @@ fn has_set(key: &Value) -> bool {
 }
 
 #[cfg(feature = "arrow")]
-fn check_frame(frame: &DataFrame) -> Result<(), JsonError> {
-    Records::of(frame).map(drop)
+fn check_frame(frame: &DataFrame, form: Form) -> Result<(), JsonError> {
+    Records::of(frame, form).map(drop)
 }
 
 #[cfg(not(feature = "arrow"))]
-fn check_frame(_: &DataFrame) -> Result<(), JsonError> {
+fn check_frame(_: &DataFrame, _: Form) -> Result<(), JsonError> {
     let reason = "that needs feature `arrow` of snakepit; or send records, such as `value.to_dict(\"records\")` of pandas";
     Err(JsonError::DataFrame(reason.to_owned()))
 }
@@ -211,7 +220,7 @@ fn check_frame(_: &DataFrame) -> Result<(), JsonError> {
 /// Converts a data frame that was checked.
 #[cfg(feature = "arrow")]
 fn frame_json(frame: &DataFrame) -> Json {
-    Records::of(frame).map_or(Json::Null, |records| {
+    Records::of(frame, Form::Tree).map_or(Json::Null, |records| {
         records.rows().map(|row| row.json()).collect()
     })
 }

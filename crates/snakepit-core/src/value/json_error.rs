@@ -1,6 +1,7 @@
 //! Errors of the conversion between JSON and values.
 
 use crate::code::ErrorCode;
+use crate::printable::Printable;
 
 /// The reason why JSON text cannot be read as a [`Value`](crate::value::Value), or a value cannot
 /// be written as JSON.
@@ -9,7 +10,7 @@ use crate::code::ErrorCode;
 pub enum JsonError {
     /// The text is not JSON, nests deeper than 127 levels, or its values would take too much
     /// memory.
-    #[error("{0}")]
+    #[error("{}", Printable(_0))]
     Malformed(String),
     /// An integer has more than 64 bits, and would lose digits.
     #[error("the whole number {0} has more than 64 bits")]
@@ -26,7 +27,7 @@ pub enum JsonError {
     )]
     SetKey(String),
     /// A data frame cannot be shown as records.
-    #[error("a data frame cannot be JSON: {0}")]
+    #[error("a data frame cannot be JSON: {}", Printable(_0))]
     DataFrame(String),
 }
 

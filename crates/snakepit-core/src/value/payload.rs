@@ -55,8 +55,9 @@ impl Payload {
     }
 
     /// Decodes the value. Its memory is bounded before it is allocated: the items of lists and
-    /// maps, by the size of their types, may take 64 MiB plus 4 bytes for each byte of the payload;
-    /// items of up to 8 bytes, such as numbers, are not counted. A large byte string read as
+    /// maps, by the size of their types, and their allocations may take 64 MiB plus 4 bytes for
+    /// each byte of the payload, and 256 MiB at most; items of up to 8 bytes, such as numbers, are
+    /// counted apart, and may take 256 MiB, too. A large byte string read as
     /// [`Bytes`](crate::value::Bytes) or in a [`Value`](crate::value::Value), or an array read as a
     /// [`Tensor`](crate::value::Tensor), shares the payload's memory. An array also decodes into
     /// types that expect lists of numbers.
@@ -89,7 +90,9 @@ impl Payload {
         };
         self.check_texts::<T>()?;
         // Types without array support read arrays as lists.
-        let (payload, failed) = match expand::arrays(&self.bytes) {
+        let expanded = expand::arrays(&self.bytes);
+        let expanded = expanded.map_err(|long| unfit::<T>(long.to_string()))?;
+        let (payload, failed) = match expanded {
             Some(bytes) => {
                 let expanded = Self::from_msgpack(bytes);
                 // An array is longer as lists, so the budget stays that of the original payload.

@@ -1,5 +1,6 @@
 //! Serialization and deserialization of a [`Value`].
 
+use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 
@@ -239,6 +240,12 @@ fn of_extension<E: Error>(extension: Extension) -> Result<Value, E> {
         code::SET => Err(refused("the mark of a set stands outside of one")),
         _ => Err(E::custom(format_args!("extension {code} is unknown"))),
     }
+}
+
+/// Whether a container of these items has no more places than items.
+pub(super) fn is_exact<T>() -> bool {
+    let name = type_name::<T>();
+    name == type_name::<Value>() || name == type_name::<First>()
 }
 
 /// The first item of a list.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::Number;
 
 use super::Value;
-use super::json::{ARRAY, BYTES, check, float, uuid_text};
+use super::json::{ARRAY, BYTES, Form, check, float, uuid_text};
 use super::json_error::JsonError;
 #[cfg(feature = "arrow")]
 use crate::value::data_frame::records::Records;
@@ -14,6 +14,10 @@ use crate::value::{DType, DataFrame, Tensor};
 /// Bytes of a text that are written at once: a writer that stops early does not pay for the rest of
 /// a long text.
 const PIECE: usize = 4096;
+
+/// Size of data frames that a preview shows as records, in bytes for each of its characters: a
+/// frame is read as a whole.
+const PER_CHARACTER: usize = 1024;
 
 /// The JSON text of a [`Value`], created by [`Value::json_text`] and written with `{}`. It
 /// allocates nothing. A writer that returns an error stops it at once.
@@ -27,7 +31,7 @@ impl Value {
     /// # Errors
     /// As [`to_json`](Self::to_json).
     pub fn json_text(&self) -> Result<JsonText<'_>, JsonError> {
-        check(self)?;
+        check(self, Form::Text)?;
         Ok(JsonText(self))
     }
 
@@ -38,7 +42,7 @@ impl Value {
             text: String::new(),
             left: limit,
         };
-        if any(self, &mut preview).is_err() {
+        if any(self, limit.saturating_mul(PER_CHARACTER), &mut preview).is_err() {
             preview.text.push('…');
         }
         preview.text
@@ -47,7 +51,7 @@ impl Value {
 
 impl fmt::Display for JsonText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        any(self.0, f)
+        any(self.0, usize::MAX, f)
     }
 }
 
@@ -74,7 +78,8 @@ impl Write for Preview {
     }
 }
 
-fn any(value: &Value, out: &mut dyn Write) -> fmt::Result {
+/// Writes a value. Data frames up to a number of bytes are records.
+fn any(value: &Value, frames: usize, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::Null => out.write_str("null"),
         Value::Bool(value) => write!(out, "{value}"),
@@ -91,32 +96,32 @@ fn any(value: &Value, out: &mut dyn Write) -> fmt::Result {
             base64(data, out)?;
             out.write_str("\"}")
         }
-        Value::List(items) => list(items, out),
-        Value::FrozenSet(set) => list(set.items(), out),
+        Value::List(items) => list(items, frames, out),
+        Value::FrozenSet(set) => list(set.items(), frames, out),
         Value::Map(pairs) => {
             out.write_str("{")?;
             for (index, (key, value)) in pairs.iter().enumerate() {
                 out.write_str(if index == 0 { "\"" } else { ",\"" })?;
                 key_text(key, &mut Escaped(out))?;
                 out.write_str("\":")?;
-                any(value, out)?;
+                any(value, frames, out)?;
             }
             out.write_str("}")
         }
         Value::Duration(micros) => number(*micros as f64 / 1e6, out),
         Value::Uuid(bytes) => write!(out, "\"{}\"", uuid_text(bytes)),
         Value::Array(tensor) => array(tensor, out),
-        Value::DataFrame(frame) => data_frame(frame, out),
+        Value::DataFrame(frame) => data_frame(frame, frames, out),
     }
 }
 
-fn list(items: &[Value], out: &mut dyn Write) -> fmt::Result {
+fn list(items: &[Value], frames: usize, out: &mut dyn Write) -> fmt::Result {
     out.write_str("[")?;
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.write_str(",")?;
         }
-        any(item, out)?;
+        any(item, frames, out)?;
     }
     out.write_str("]")
 }
@@ -146,7 +151,7 @@ pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
             }
             out.write_str("}")
         }
-        other => any(other, out),
+        other => any(other, 0, out),
     }
 }
 
@@ -165,7 +170,7 @@ fn inner_keys(items: &[Value], out: &mut dyn Write) -> fmt::Result {
 fn inner_key(value: &Value, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::List(_) | Value::FrozenSet(_) | Value::Map(_) => key_text(value, out),
-        leaf => any(leaf, out),
+        leaf => any(leaf, 0, out),
     }
 }
 
@@ -235,18 +240,22 @@ fn base64(data: &[u8], out: &mut dyn Write) -> fmt::Result {
 
 /// Writes the records of a data frame if it can be shown as such. Otherwise, which occurs only in a
 /// preview, writes its name and its size.
-fn data_frame(frame: &DataFrame, out: &mut dyn Write) -> fmt::Result {
+fn data_frame(frame: &DataFrame, largest: usize, out: &mut dyn Write) -> fmt::Result {
     #[cfg(feature = "arrow")]
-    if let Ok(records) = Records::of(frame) {
+    if frame.size() <= largest
+        && let Ok(records) = Records::of(frame, Form::Text)
+    {
         out.write_str("[")?;
         for (index, row) in records.rows().enumerate() {
             if index > 0 {
                 out.write_str(",")?;
             }
-            any(&row, out)?;
+            any(&row, 0, out)?;
         }
         return out.write_str("]");
     }
+    #[cfg(not(feature = "arrow"))]
+    let _ = largest;
     let what = format!("<{} of {} bytes>", frame.kind(), frame.size());
     quoted(&what, out)
 }
@@ -281,7 +290,7 @@ fn level(
     let Some((length, rest)) = shape.split_first() else {
         return elements
             .next()
-            .map_or(Ok(()), |bytes| any(&dtype.read(bytes), out));
+            .map_or(Ok(()), |bytes| any(&dtype.read(bytes), 0, out));
     };
     out.write_str("[")?;
     for index in 0..*length {

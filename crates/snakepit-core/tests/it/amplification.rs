@@ -197,6 +197,31 @@ fn memory_of_the_callers_types_is_refused_before_it_is_taken() {
     );
 }
 
+/// What is short takes an allocation, and a container more places than it has items.
+#[test]
+fn short_parts_and_numbers_are_counted_with_what_they_take() {
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(part: &[u8], count: u32) {
+        let mut bytes = vec![0xdd];
+        bytes.extend(count.to_be_bytes());
+        bytes.extend(part.repeat(count as usize));
+        let error = Payload::from_msgpack(bytes).decode::<T>().unwrap_err();
+        assert!(error.to_string().contains("more items"), "{error}");
+    }
+    refused::<serde_json::Value>(&[0x81, 0xa0, 0xc0], 400_000);
+    refused::<Vec<BTreeMap<String, u64>>>(&[0x81, 0xa0, 1], 600_000);
+    refused::<Vec<Vec<u8>>>(&[0x91, 1], 1_500_000);
+    refused::<Vec<String>>(&[0xa1, b'a'], 2_500_000);
+    refused::<Vec<u64>>(&[1], 40 << 20);
+    let halves = Tensor::new(DType::Float16, [40 << 20], vec![0; 80 << 20]).unwrap();
+    let error = Payload::encode(&halves).unwrap().decode::<Vec<f32>>();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("360 MiB as a list"), "{error}");
+    // A list of ours has as many places as items.
+    let rows = vec![Value::List(vec![1_i64.into()]); 300_000];
+    let payload = Payload::encode(&rows).unwrap();
+    assert_eq!(payload.decode::<Vec<Value>>().unwrap(), rows);
+}
+
 #[test]
 fn a_type_is_read_as_without_a_budget() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,8 @@ mod close;
 mod crashes_told;
 #[cfg(feature = "arrow")]
 mod data_frames;
+#[cfg(feature = "arrow")]
+mod data_frames_hostile;
 mod defects;
 mod events_doc;
 mod execute;

@@ -11,12 +11,13 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 10] = [
+const TARGETS: [(&str, Target); 11] = [
     ("frames", targets::frames),
     ("preamble", targets::preamble),
     ("heads", targets::heads),
     ("msgpack", targets::msgpack),
     ("arrays", targets::arrays),
+    ("data_frames", targets::data_frames),
     ("json", targets::json),
     ("batches", targets::batches),
     ("any", targets::any),

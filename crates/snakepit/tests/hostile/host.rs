@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::support::{LONG, bridge, pool};
+use crate::values;
 
 const MODE: &str = "SNAKEPIT_HOSTILE_MODE";
 const DIR: &str = "SNAKEPIT_HOSTILE_DIR";
@@ -97,6 +98,8 @@ fn run(mode: &str, dir: &Path) -> Output {
             .args(["--exact", "host::host", "--nocapture"])
             .env(MODE, mode)
             .env(DIR, dir)
+            // What each arena reserves is no memory that is used.
+            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -157,6 +160,7 @@ async fn under_attack(mode: &str, dir: &Path) {
         fifos(dir);
     }
     let together = mode.starts_with("recall_");
+    let used = mode.starts_with("values_");
     let (runtime, mode) = (hostile(dir), mode.to_owned());
     let evil = PoolBuilder::new("evil", adapter.to_str().unwrap())
         .workers(1)
@@ -195,11 +199,18 @@ async fn under_attack(mode: &str, dir: &Path) {
         });
         let mut options = CallOptions::new().timeout(PATIENCE);
         options.trace = Some(TraceContext::start(true));
-        for kind in ["call", "stream", "many"] {
+        let kinds: &[_] = match used {
+            true => &[],
+            false => &["call", "stream", "many"],
+        };
+        for kind in kinds {
             println!("@outcome {kind}: {}", call(&evil, kind, &options).await);
         }
         if together {
             all_together(&evil, &options).await;
+        }
+        if used {
+            values::use_all(&evil).await;
         }
         show_metrics(&telemetry).await;
         evil.shutdown().await;
@@ -304,7 +315,7 @@ async fn call(evil: &Snakepit, kind: &str, options: &CallOptions) -> String {
 }
 
 /// Returns the beginning of a text as one line.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .take(200)
         .collect::<String>()

@@ -10,3 +10,4 @@ mod modes;
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 #[path = "../e2e/support.rs"]
 mod support;
+mod values;

@@ -30,6 +30,35 @@ modes! {
     before_bad_preambles before_silent_connections before_connections_without_end
 }
 
+/// Asserts that all values of a mode came, that each way to use them ended, and that the host
+/// went on.
+#[track_caller]
+fn values_are_used(mode: &str, least: usize) {
+    let report = attack(mode);
+    let values = report
+        .outcomes
+        .iter()
+        .filter(|one| one.starts_with("value "));
+    let failed = |one: &&String| one.contains(": SP5") || one.contains(": SP4");
+    assert!(values.clone().count() >= least, "{report:?}");
+    assert_eq!(values.filter(failed).count(), 0, "{report:?}");
+}
+
+#[test]
+fn values_of_many_parts_are_refused_before_they_take_memory() {
+    values_are_used("values_of_many_parts", 4);
+}
+
+#[test]
+fn frames_that_mean_more_than_they_say_are_refused() {
+    values_are_used("values_of_frames", 17);
+}
+
+#[test]
+fn values_of_odd_kinds_are_values_or_errors() {
+    values_are_used("values_of_odd_kinds", 140);
+}
+
 #[track_caller]
 fn none_of(report: &Report, texts: &[&str]) {
     for text in texts {

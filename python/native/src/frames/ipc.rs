@@ -1,7 +1,14 @@
 //! Checks of an Arrow IPC stream before a library reads it.
 //!
 //! A library trusts the sizes that a message states. So compressed buffers are rejected, whose size
-//! is not bounded by that of the stream, and so are lengths that exceed the bytes there are.
+//! is not bounded by that of the stream, and so are lengths that exceed the bytes there are,
+//! buffers that share their bytes, and dictionaries in parts, each of which makes a copy of those
+//! before.
+
+mod flat;
+mod schema;
+
+use self::flat::Table;
 
 /// Number of rows and items that may have no bytes of their own, as in a column of nulls.
 const FREE: u64 = 64 << 10;
@@ -12,6 +19,7 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 const MALFORMED: &str = "its Arrow stream is malformed";
 
 /// Types of messages.
+const SCHEMA: u8 = 1;
 const DICTIONARY_BATCH: u8 = 2;
 const RECORD_BATCH: u8 = 3;
 
@@ -24,6 +32,7 @@ pub(super) fn check(stream: &[u8]) -> Result<(), &'static str> {
         return Err("its Arrow stream is empty");
     }
     let mut rest = stream;
+    let mut at_beginning = true;
     loop {
         if rest.is_empty() {
             return Ok(());
@@ -46,11 +55,19 @@ pub(super) fn check(stream: &[u8]) -> Result<(), &'static str> {
         rest = behind.get(size..).ok_or(CUT)?;
         let kind = message.byte(1).unwrap_or(0);
         let header = message.table(2).ok_or(MALFORMED)?;
+        if kind == SCHEMA && !at_beginning {
+            return Err("it has a schema behind its beginning");
+        }
+        schema::check(&message, (kind == SCHEMA).then_some(&header))?;
         match kind {
             RECORD_BATCH => batch(&header, size as u64)?,
+            DICTIONARY_BATCH if header.byte(2).is_some_and(|delta| delta != 0) => {
+                return Err("a dictionary comes in parts, write it in one piece");
+            }
             DICTIONARY_BATCH => batch(&header.table(1).ok_or(MALFORMED)?, size as u64)?,
             _ => {}
         }
+        at_beginning = false;
     }
 }
 
@@ -66,14 +83,18 @@ fn batch(batch: &Table<'_>, body: u64) -> Result<(), &'static str> {
     if batch.field(3).is_some() {
         return Err("its buffers are compressed, write it without compression");
     }
+    let mut total = 0_u64;
+    for buffer in batch.vector(2, 16).ok_or(MALFORMED)?.as_chunks::<16>().0 {
+        let length = u64::try_from(second_long(buffer)).map_err(|_| MALFORMED)?;
+        total = total.saturating_add(length);
+    }
+    if total > body {
+        return Err("its buffers share their bytes");
+    }
     let most = FREE + 8 * body;
     let in_proportion = |length: i64| u64::try_from(length).is_ok_and(|length| length <= most);
     let nodes = batch.vector(1, 16).ok_or(MALFORMED)?;
-    let lengths = nodes.as_chunks::<16>().0.iter().map(|node| {
-        let mut length = [0; 8];
-        length.copy_from_slice(&node[..8]);
-        i64::from_le_bytes(length)
-    });
+    let lengths = nodes.as_chunks::<16>().0.iter().map(first_long);
     let mut lengths = lengths.chain([batch.long(0).unwrap_or(0)]);
     if lengths.all(in_proportion) {
         Ok(())
@@ -82,80 +103,20 @@ fn batch(batch: &Table<'_>, body: u64) -> Result<(), &'static str> {
     }
 }
 
-/// A FlatBuffers table. Every access is checked against the length of the buffer.
-struct Table<'a> {
-    data: &'a [u8],
-    at: usize,
-    vtable: usize,
+/// Returns the first number of a pair: the rows of a node, the offset of a buffer.
+fn first_long(pair: &[u8; 16]) -> i64 {
+    i64::from_le_bytes(*pair.first_chunk().expect("it has 16 bytes"))
 }
 
-impl<'a> Table<'a> {
-    fn root(data: &'a [u8]) -> Option<Self> {
-        Self::at(data, u32_at(data, 0)?)
-    }
-
-    fn at(data: &'a [u8], at: usize) -> Option<Self> {
-        let back = i32::from_le_bytes(*data.get(at..)?.first_chunk()?);
-        let vtable = i64::try_from(at).ok()?.checked_sub(i64::from(back))?;
-        let vtable = usize::try_from(vtable).ok()?;
-        u16_at(data, vtable)?;
-        Some(Self { data, at, vtable })
-    }
-
-    /// Returns the offset of a field; `None` if it is absent.
-    fn field(&self, index: usize) -> Option<usize> {
-        let size = u16_at(self.data, self.vtable)?;
-        let entry = 4 + 2 * index;
-        if entry + 2 > size {
-            return None;
-        }
-        match u16_at(self.data, self.vtable + entry)? {
-            0 => None,
-            offset => self.at.checked_add(offset),
-        }
-    }
-
-    fn byte(&self, index: usize) -> Option<u8> {
-        self.data.get(self.field(index)?).copied()
-    }
-
-    fn long(&self, index: usize) -> Option<i64> {
-        let bytes = self.data.get(self.field(index)?..)?.first_chunk()?;
-        Some(i64::from_le_bytes(*bytes))
-    }
-
-    fn behind(&self, index: usize) -> Option<usize> {
-        let field = self.field(index)?;
-        field.checked_add(u32_at(self.data, field)?)
-    }
-
-    fn table(&self, index: usize) -> Option<Self> {
-        Self::at(self.data, self.behind(index)?)
-    }
-
-    /// Returns the bytes of a vector of items of this size; empty if it is absent.
-    fn vector(&self, index: usize, size: usize) -> Option<&'a [u8]> {
-        if self.field(index).is_none() {
-            return Some(&[]);
-        }
-        let at = self.behind(index)?;
-        let length = u32_at(self.data, at)?.checked_mul(size)?;
-        self.data.get(at + 4..)?.get(..length)
-    }
-}
-
-fn u16_at(data: &[u8], at: usize) -> Option<usize> {
-    let bytes = data.get(at..)?.first_chunk()?;
-    Some(usize::from(u16::from_le_bytes(*bytes)))
-}
-
-fn u32_at(data: &[u8], at: usize) -> Option<usize> {
-    let bytes = data.get(at..)?.first_chunk()?;
-    Some(u32::from_le_bytes(*bytes) as usize)
+/// Returns the second number of a pair: the nulls of a node, the length of a buffer.
+fn second_long(pair: &[u8; 16]) -> i64 {
+    i64::from_le_bytes(*pair.last_chunk().expect("it has 16 bytes"))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -172,5 +133,21 @@ mod tests {
         }
         assert_eq!(check(&[0xff, 0xff, 0xff, 0x7f, 1]), Err(CUT));
         assert_eq!(check(&[4, 0, 0, 0, 9, 9, 9, 9]), Err(MALFORMED));
+    }
+
+    /// A message of this metadata, without a body.
+    fn message(metadata: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(metadata.len()).unwrap();
+        [&CONTINUATION, &length.to_le_bytes()[..], metadata].concat()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn any_metadata_is_checked_or_refused(numbers in prop::collection::vec(prop_oneof![0_u16..40, any::<u16>()], 0..60)) {
+            let metadata: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let _ = check(&message(&metadata));
+        }
     }
 }

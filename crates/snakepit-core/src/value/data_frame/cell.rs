@@ -96,15 +96,18 @@ pub(super) fn value(array: &dyn Array, index: usize) -> Value {
                     .collect(),
             )
         }
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            let key = match value(dictionary.keys(), index) {
-                Value::Int(key) => usize::try_from(key).ok(),
-                _ => None,
-            };
-            key.map_or(Value::Null, |key| value(dictionary.values(), key))
-        }
+        DataType::Dictionary(..) => key(array, index).map_or(Value::Null, |key| {
+            value(array.as_any_dictionary().values(), key)
+        }),
         other => time(array, other, index),
+    }
+}
+
+/// Returns the place of a cell's value in its dictionary. `None` if it has none.
+pub(super) fn key(array: &dyn Array, index: usize) -> Option<usize> {
+    match value(array.as_any_dictionary().keys(), index) {
+        Value::Int(key) => usize::try_from(key).ok(),
+        _ => None,
     }
 }
 

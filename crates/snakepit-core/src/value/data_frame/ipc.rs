@@ -5,11 +5,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow_ipc::{DictionaryBatch, Message, MessageHeader, RecordBatch, root_as_message};
+use arrow_ipc::{DictionaryBatch, Message, MessageHeader, RecordBatch, root_as_message_with_opts};
 use arrow_schema::ArrowError;
+use flatbuffers::VerifierOptions;
 
 /// Number of rows and items that may have no bytes of their own, as in a column of nulls.
 const FREE: u64 = 64 << 10;
+
+/// Factor by which the metadata of a message may grow when it is read: several places of a flat
+/// buffer may refer to the same part, and each reference becomes a copy.
+const SHARED: usize = 8;
+
+/// Size in bytes that short metadata may always grow to.
+const SHORT: usize = 4 << 10;
 
 /// Marker before the length of a message; Arrow before version 1.0 has none.
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -20,6 +28,7 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 /// The stream is cut short or malformed, or claims more than it has.
 pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
     let mut rest = stream;
+    let mut at_beginning = true;
     while !rest.is_empty() {
         let mut length = take::<4>(&mut rest)?;
         if length == CONTINUATION {
@@ -35,7 +44,12 @@ pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
         let (metadata, behind) = rest.split_at_checked(length).ok_or_else(cut)?;
         // The reader of the metadata requires alignment.
         let metadata = metadata.to_vec();
-        let message = root_as_message(&metadata).map_err(|_| wrong("a message is malformed"))?;
+        let message = root_as_message_with_opts(&limits(length), &metadata);
+        let message = message.map_err(|_| wrong("a message is malformed"))?;
+        if message.header_type() == MessageHeader::Schema && !at_beginning {
+            return Err(wrong("it has a schema behind its beginning"));
+        }
+        at_beginning = false;
         let size = usize::try_from(message.bodyLength()).map_err(|_| cut())?;
         rest = behind.get(size..).ok_or_else(cut)?;
         if let Some(batch) = batch(&message)? {
@@ -43,6 +57,19 @@ pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
         }
     }
     Ok(())
+}
+
+/// Returns the limits for metadata of this length.
+fn limits(length: usize) -> VerifierOptions {
+    let usual = VerifierOptions::default();
+    VerifierOptions {
+        // A reference takes four bytes.
+        max_tables: usual.max_tables.min(length / 4),
+        max_apparent_size: usual
+            .max_apparent_size
+            .min(length.saturating_mul(SHARED).saturating_add(SHORT)),
+        ..usual
+    }
 }
 
 /// Returns the record batch of a message, if it has one.
@@ -56,6 +83,10 @@ fn batch<'a>(message: &Message<'a>) -> Result<Option<RecordBatch<'a>>, ArrowErro
         MessageHeader::DictionaryBatch => {
             let dictionary: DictionaryBatch<'a> =
                 message.header_as_dictionary_batch().ok_or_else(missing)?;
+            if dictionary.isDelta() {
+                // Each part makes a copy of all before it.
+                return Err(wrong("a dictionary comes in parts, write it in one piece"));
+            }
             dictionary.data().ok_or_else(missing).map(Some)
         }
         _ => Ok(None),
@@ -72,9 +103,15 @@ fn check_batch(batch: &RecordBatch<'_>, body: u64) -> Result<(), ArrowError> {
         let end = offset.checked_add(length);
         offset >= 0 && length >= 0 && end.is_some_and(|end| end as u64 <= body)
     };
-    let mut buffers = batch.buffers().into_iter().flatten();
-    if !buffers.all(|buffer| within(buffer.offset(), buffer.length())) {
-        return Err(wrong("a buffer lies outside of its message"));
+    let mut total = 0_u64;
+    for buffer in batch.buffers().into_iter().flatten() {
+        if !within(buffer.offset(), buffer.length()) {
+            return Err(wrong("a buffer lies outside of its message"));
+        }
+        total = total.saturating_add(buffer.length().unsigned_abs());
+    }
+    if total > body {
+        return Err(wrong("its buffers share their bytes"));
     }
     let most = FREE.saturating_add(body.saturating_mul(8));
     let in_proportion = |length: i64| u64::try_from(length).is_ok_and(|length| length <= most);

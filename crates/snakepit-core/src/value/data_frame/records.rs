@@ -6,18 +6,12 @@ use arrow_array::{Array, RecordBatch, RecordBatchReader as _};
 use arrow_schema::{DataType, Fields};
 
 use super::extension::Cells;
+use super::measure::Room;
 use super::{DataFrame, cell};
-use crate::value::{JsonError, Value};
+use crate::value::{Form, JsonError, Value};
 
 /// Number of rows and items that may have no bytes of their own, as in a column of nulls.
 const FREE: usize = 64 << 10;
-
-/// Memory, beyond [`PER_BYTE`], for cells that may share their bytes: those of dictionaries and
-/// views.
-const SHARED: usize = 64 << 20;
-
-/// Memory for such cells, per byte of the stream. See [`SHARED`].
-const PER_BYTE: usize = 64;
 
 /// The rows of a data frame that was checked: all types have values, and its length is in
 /// proportion to its bytes.
@@ -37,16 +31,16 @@ impl DataFrame {
     ///
     /// # Errors
     /// [`JsonError::DataFrame`] if the stream is malformed, has a type without a corresponding
-    /// [`Value`], or would grow without bound; [`JsonError::SameKey`] if two columns have the same
-    /// name.
+    /// [`Value`], or would take more than 64 MiB and 256 bytes of memory for each byte of the
+    /// stream; [`JsonError::SameKey`] if two columns have the same name.
     pub fn to_records(&self) -> Result<Value, JsonError> {
-        Ok(Value::List(Records::of(self)?.rows().collect()))
+        Ok(Value::List(Records::of(self, Form::Tree)?.rows().collect()))
     }
 }
 
 impl Records {
     /// Reads and checks a data frame.
-    pub(crate) fn of(frame: &DataFrame) -> Result<Self, JsonError> {
+    pub(crate) fn of(frame: &DataFrame, form: Form) -> Result<Self, JsonError> {
         let refused = |reason: String| JsonError::DataFrame(reason);
         let batches = Vec::<RecordBatch>::try_from(frame);
         let batches = batches.map_err(|error| refused(error.to_string()))?;
@@ -60,23 +54,17 @@ impl Records {
         let size = frame.size();
         let most = FREE.saturating_add(size.saturating_mul(8));
         let mut rows = 0_usize;
-        let mut shared = SHARED.saturating_add(size.saturating_mul(PER_BYTE));
+        let mut room = Room::of(size, form);
         for batch in &batches {
             rows = rows.saturating_add(batch.num_rows());
             let mut columns = batch.columns().iter();
             if rows > most || !columns.all(|column| in_proportion(column, most)) {
                 return Err(refused("it has more rows than bytes".to_owned()));
             }
-            for column in batch
-                .columns()
-                .iter()
-                .filter(|column| shares(column.data_type()))
-            {
-                for index in 0..column.len() {
-                    let left = shared.checked_sub(size_of(&cell::value(column, index)));
-                    let grown = || refused("its values would take too much memory".to_owned());
-                    shared = left.ok_or_else(grown)?;
-                }
+            for (field, values) in fields.iter().zip(batch.columns()) {
+                let name = if column { "" } else { field.name() };
+                room.column(name, values)
+                    .map_err(|full| refused(full.to_string()))?;
             }
         }
         Ok(Self {
@@ -111,17 +99,22 @@ fn examine(fields: &Fields) -> Result<(), JsonError> {
     let mut names = HashSet::with_capacity(fields.len());
     for field in fields {
         if !names.insert(field.name()) {
-            let name = field.name().chars().take(40).collect();
-            return Err(JsonError::SameKey(name));
+            return Err(JsonError::SameKey(beginning(field.name())));
         }
         if !cell::has_values(field.data_type()) {
-            let (name, kind) = (field.name(), field.data_type());
+            let name = beginning(field.name());
+            let kind = beginning(&field.data_type().to_string());
             let reason = format!("column `{name}` is of the type {kind}, which JSON lacks");
             return Err(JsonError::DataFrame(reason));
         }
         examine_within(field.data_type())?;
     }
     Ok(())
+}
+
+/// Returns the first characters of a text.
+fn beginning(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 fn examine_within(data_type: &DataType) -> Result<(), JsonError> {
@@ -136,38 +129,10 @@ fn examine_within(data_type: &DataType) -> Result<(), JsonError> {
     }
 }
 
-/// Returns whether cells of the type may share bytes.
-fn shares(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Dictionary(..) | DataType::Utf8View | DataType::BinaryView => true,
-        DataType::Struct(fields) => fields.iter().any(|field| shares(field.data_type())),
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::FixedSizeList(field, _)
-        | DataType::Map(field, _) => shares(field.data_type()),
-        _ => false,
-    }
-}
-
 /// Returns whether no array inside another one has more than `most` items.
 fn in_proportion(array: &dyn Array, most: usize) -> bool {
     fn within(data: &arrow_data::ArrayData, most: usize) -> bool {
         data.len() <= most && data.child_data().iter().all(|child| within(child, most))
     }
     within(&array.to_data(), most)
-}
-
-/// Returns the approximate size of a value in bytes.
-fn size_of(value: &Value) -> usize {
-    let own = std::mem::size_of::<Value>();
-    match value {
-        Value::List(items) => own + items.iter().map(size_of).sum::<usize>(),
-        Value::Map(pairs) => {
-            let sizes = pairs
-                .iter()
-                .map(|(key, value)| size_of(key) + size_of(value));
-            own + sizes.sum::<usize>()
-        }
-        flat => own + crate::value::payload_bytes(flat),
-    }
 }

@@ -9,7 +9,7 @@ if wire.MODE.startswith("before_"):
     from . import before
 
     getattr(before, wire.MODE)()
-from . import answers, control, recalls, requests, starts, telemetry
+from . import answers, control, recalls, requests, starts, telemetry, values
 
 
 def serve_control(link):
@@ -32,7 +32,7 @@ def main():
     channel = wire.connect(1, 0)
     link = wire.connect(0, 0)
     threading.Thread(target=serve_control, args=(channel,), daemon=True).start()
-    describe, reply = find(starts), find(answers) or find(requests) or find(recalls)
+    describe, reply = find(starts), find(answers) or find(requests) or find(recalls) or find(values)
     on_control = find(control) or find(telemetry)
     while True:
         kind, call, _, _ = wire.read(link)
