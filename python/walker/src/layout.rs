@@ -109,7 +109,7 @@ pub(crate) struct CodeLayout {
     pub(crate) filename: usize,
     pub(crate) lines: usize,
     pub(crate) first_line: usize,
-    /// The instructions, which lie in the object itself.
+    /// Offset of the instructions, which are a part of the object.
     pub(crate) instructions: Option<usize>,
     pub(crate) version: Option<usize>,
     /// Address of the threads' own copies.

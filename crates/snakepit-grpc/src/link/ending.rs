@@ -13,7 +13,8 @@ pub(super) struct End {
     pub(super) pending: Arc<Pending>,
     pub(super) serving: Arc<Serving>,
     pub(super) reason: Arc<str>,
-    /// See [`Pending::end`].
+    /// The worker answers one call after the other, so that only the first unanswered one can have
+    /// begun.
     pub(super) in_turn: bool,
 }
 
