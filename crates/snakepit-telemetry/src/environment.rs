@@ -61,7 +61,7 @@ impl TelemetryConfig {
             (self.otlp, self.prometheus) = (None, None);
             return Ok(());
         }
-        self.identity(&variables);
+        self.identity(&variables)?;
         self.endpoints(&variables)?;
         self.exporters(&variables)?;
         if let Some(otlp) = &mut self.otlp {
@@ -84,10 +84,9 @@ impl TelemetryConfig {
         Ok(())
     }
 
-    fn identity(&mut self, variables: &Variables) {
-        if let Some((_, text)) = variables.first(&["OTEL_RESOURCE_ATTRIBUTES"]) {
-            self.resource.extend(pairs(text));
-        }
+    fn identity(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+        self.resource
+            .extend(variables.pairs("OTEL_RESOURCE_ATTRIBUTES")?);
         if let Some(name) = self.resource.remove("service.name") {
             self.service_name = name;
         }
@@ -99,6 +98,7 @@ impl TelemetryConfig {
             let known = self.resource.entry("service.instance.id".to_owned());
             known.or_insert_with(|| id.to_owned());
         }
+        Ok(())
     }
 
     fn endpoints(&mut self, variables: &Variables) -> Result<(), ConfigError> {
@@ -194,9 +194,8 @@ impl OtlpConfig {
             let help = "leave it out, and name the port for gRPC, usually 4317";
             return Err(ConfigError::new(name, message, help));
         }
-        if let Some((_, text)) = variables.first(&["OTEL_EXPORTER_OTLP_HEADERS"]) {
-            self.headers.extend(pairs(text));
-        }
+        self.headers
+            .extend(variables.pairs("OTEL_EXPORTER_OTLP_HEADERS")?);
         for (name, target) in [
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", &mut self.certificate),
             (
@@ -252,6 +251,27 @@ impl Variables {
         })
     }
 
+    /// Parses `name=value,name=value`; values may have percent escapes. Errors do not contain the
+    /// text, which may be a secret.
+    fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ConfigError> {
+        let text = self.0.get(name).map_or("", String::as_str);
+        let parts = text.split(',').enumerate();
+        let parts = parts.filter(|(_, part)| !part.trim().is_empty());
+        let pairs = parts.map(|(index, part)| {
+            let pair = part
+                .split_once('=')
+                .map(|(key, value)| (key.trim(), value.trim()));
+            let pair = pair.filter(|(key, _)| !key.is_empty());
+            let pair = pair.map(|(key, value)| (key.to_owned(), unescaped(value)));
+            pair.ok_or_else(|| {
+                let message = format!("must be pairs, and part {} is none", index + 1);
+                let help = "write name=value,name=value with %20 for a space and %2C for a comma";
+                ConfigError::new(name, message, help)
+            })
+        });
+        pairs.collect()
+    }
+
     fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
         let Some(text) = self.0.get(name) else {
             return Ok(None);
@@ -265,12 +285,6 @@ impl Variables {
             }
         }
     }
-}
-
-/// Parses `key=value,key=value`; values may have percent escapes. Parts without `=` are ignored.
-fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
-    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(key, value)| (key.trim().to_owned(), unescaped(value.trim())))
 }
 
 fn unescaped(text: &str) -> String {

@@ -7,6 +7,7 @@ mod logs;
 mod metrics;
 mod parent;
 mod queue;
+mod rejected;
 mod spans;
 
 use std::collections::BTreeMap;

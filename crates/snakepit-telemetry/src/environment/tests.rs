@@ -16,7 +16,7 @@ fn the_standard_names_are_read() {
         ("OTEL_SERVICE_NAME", "shop"),
         (
             "OTEL_RESOURCE_ATTRIBUTES",
-            "deployment.environment.name=test,a=b%20c",
+            "deployment.environment.name=test,a=b%20c,",
         ),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"),
@@ -114,9 +114,16 @@ fn values_that_cannot_be_used_are_refused_with_their_variable() {
         ("OTEL_SDK_DISABLED", "maybe"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("SNAKEPIT_LOG_LEVEL", "loud"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "x-a=1,authorization: Bearer hushhush",
+        ),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "=hushhush"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name"),
     ] {
         let error = read(&[(name, value)]).unwrap_err();
         assert_eq!(error.key, name);
+        assert!(!error.to_string().contains("hushhush"), "{error}");
         assert!(!error.help.is_empty());
     }
 }

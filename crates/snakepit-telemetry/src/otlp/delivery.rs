@@ -8,10 +8,14 @@ use std::time::Duration;
 use snakepit_core::printable::Printable;
 use tokio::time::Instant;
 
+use super::rejected::Rejected;
 use crate::{Metrics, OtlpConfig};
 
 /// Shortest time between two warnings about the same collector.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// Characters of a collector's text that are shown.
+const SHOWN: usize = 200;
 
 /// The delivery of one signal.
 #[derive(Debug)]
@@ -142,17 +146,27 @@ impl Delivery {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// Counts the records of a request that the collector has accepted except for `rejected` ones.
-    pub(super) fn over_but(&self, records: usize, rejected: usize) {
-        let rejected = rejected.min(records);
-        self.over(records - rejected, None);
-        if rejected > 0 && !self.closed.load(Ordering::SeqCst) {
-            self.metrics
-                .dropped(self.signal, "rejected", rejected as u64);
-            tracing::debug!(
+    /// Counts the records of a request that the collector has accepted except for the rejected ones.
+    /// Logs a change in the state of the collector.
+    pub(super) fn accepted(&self, records: usize, rejected: &Rejected) {
+        let count = rejected.records.min(records);
+        if count == 0 {
+            return self.over(records, None);
+        }
+        if self.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        let (signal, endpoint) = (self.signal, &self.collector.endpoint);
+        self.metrics.exported(signal, (records - count) as u64);
+        self.metrics.dropped(signal, "rejected", count as u64);
+        let reason = cut(&rejected.reason);
+        let change = self.collector.change(signal, Some(reason), Instant::now());
+        if change == Change::Fails {
+            tracing::warn!(
                 target: crate::TARGET,
-                "the collector at {} has rejected {rejected} of {records} {}",
-                self.collector.endpoint, self.signal
+                "the collector at {endpoint} has rejected {count} of {records} {signal}: \"{}\"; such records are \
+                 counted in snakepit.telemetry.dropped; look at the limits of the collector",
+                Printable(reason)
             );
         }
     }
@@ -182,6 +196,14 @@ impl Delivery {
                 "the collector at {endpoint} takes records again"
             ),
         }
+    }
+}
+
+/// Returns the first part of a collector's text, which may have any length.
+fn cut(text: &str) -> &str {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => &text[..end],
+        None => text,
     }
 }
 

@@ -23,6 +23,7 @@ use tonic::transport::Channel;
 
 use super::channel::chain;
 use super::delivery::Delivery;
+use super::rejected::Rejected;
 use crate::metrics::{Family, Histogram, Kind, Labels, Point, Value};
 use crate::{Metrics, OtlpConfig};
 
@@ -114,10 +115,9 @@ impl Push {
         let mut client = self.client.clone();
         let error = match tokio::time::timeout(timeout, client.export(request)).await {
             Ok(Ok(answer)) => {
-                let rejected = answer.into_inner().partial_success;
-                let rejected = rejected.map_or(0, |it| it.rejected_data_points);
-                self.delivery
-                    .over_but(points, usize::try_from(rejected).unwrap_or(0));
+                let rejected = answer.into_inner().partial_success.unwrap_or_default();
+                let rejected = Rejected::new(rejected.rejected_data_points, rejected.error_message);
+                self.delivery.accepted(points, &rejected);
                 return true;
             }
             Ok(Err(status)) => {

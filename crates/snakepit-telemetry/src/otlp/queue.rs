@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::delivery::Delivery;
+use super::rejected::Answers;
 use crate::OtlpConfig;
 
 /// Time limit of a flush whose caller sets none.
@@ -35,6 +36,7 @@ pub(super) struct Queue<T> {
     /// The records, each with its size.
     records: SegQueue<(usize, T)>,
     delivery: Arc<Delivery>,
+    answers: Answers,
     batch: usize,
     /// Notified when a batch is full or a flush waits.
     due: Notify,
@@ -53,6 +55,7 @@ impl<T: Send + 'static> Queue<T> {
         let queue = Arc::new(Self {
             records: SegQueue::new(),
             delivery,
+            answers: Answers::new(),
             batch: config.batch,
             due: Notify::new(),
             over: AtomicBool::new(false),
@@ -139,9 +142,12 @@ impl<T: Send + 'static> Queue<T> {
                 bytes += size;
                 batch.push(record);
             }
-            let result = exporter.export(batch).await;
-            let error = result.as_ref().err().map(super::reason);
-            self.delivery.over(count, error.as_deref());
+            let result = self.answers.of(exporter.export(batch)).await;
+            let rejected = self.answers.take();
+            match result {
+                Ok(()) => self.delivery.accepted(count, &rejected),
+                Err(error) => self.delivery.over(count, Some(&super::reason(&error))),
+            }
             self.delivery.release(count, bytes);
         }
     }

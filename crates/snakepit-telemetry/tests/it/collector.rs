@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
@@ -19,7 +19,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -34,6 +34,9 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::support::LONG;
 
+/// The reason for rejected records.
+pub(crate) const LIMIT: &str = "the limit of the tenant is reached";
+
 /// The treatment of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -42,7 +45,7 @@ pub(crate) enum Mode {
     Hang,
     /// Each request waits for a permit.
     Slow,
-    /// This number of metrics is rejected, and the rest is accepted.
+    /// This number of records of each request is rejected, and the rest is accepted.
     Reject(i64),
 }
 
@@ -160,11 +163,12 @@ impl Collector {
 }
 
 impl Service {
+    /// Treats a request. Returns the number of records to reject, `None` if all are accepted.
     async fn take<T>(
         &self,
         request: Request<T>,
         put: impl FnOnce(&mut All, T),
-    ) -> Result<(), Status> {
+    ) -> Result<Option<i64>, Status> {
         let header = request.metadata().get("authorization");
         let header = header.map(|value| value.to_str().unwrap().to_owned());
         let received = &self.0;
@@ -175,15 +179,17 @@ impl Service {
             *received.mode.lock().unwrap()
         };
         received.news.notify_waiters();
+        let mut rejected = None;
         match mode {
-            Mode::Take | Mode::Reject(_) => {}
+            Mode::Take => {}
+            Mode::Reject(number) => rejected = Some(number),
             Mode::Refuse(code) => return Err(Status::new(code, "on purpose")),
             Mode::Hang => std::future::pending().await,
             Mode::Slow => received.permits.acquire().await.unwrap().forget(),
         }
         put(&mut received.all.lock().unwrap(), request.into_inner());
         received.news.notify_waiters();
-        Ok(())
+        Ok(rejected)
     }
 }
 
@@ -200,8 +206,14 @@ impl TraceService for Service {
                 all.spans.extend(scopes.flat_map(|scope| scope.spans));
             }
         };
-        self.take(request, put).await?;
-        Ok(Response::new(Default::default()))
+        let rejected = self.take(request, put).await?;
+        let partial_success = rejected.map(|number| ExportTracePartialSuccess {
+            rejected_spans: number,
+            error_message: LIMIT.to_owned(),
+        });
+        Ok(Response::new(ExportTraceServiceResponse {
+            partial_success,
+        }))
     }
 }
 
@@ -217,15 +229,14 @@ impl MetricsService for Service {
             // Metrics are totals, so the last ones are sufficient.
             all.metrics = scopes.flat_map(|scope| scope.metrics).collect();
         };
-        self.take(request, put).await?;
-        let mut answer = ExportMetricsServiceResponse::default();
-        if let Mode::Reject(rejected) = *self.0.mode.lock().unwrap() {
-            answer.partial_success = Some(ExportMetricsPartialSuccess {
-                rejected_data_points: rejected,
-                ..Default::default()
-            });
-        }
-        Ok(Response::new(answer))
+        let rejected = self.take(request, put).await?;
+        let partial_success = rejected.map(|number| ExportMetricsPartialSuccess {
+            rejected_data_points: number,
+            error_message: LIMIT.to_owned(),
+        });
+        Ok(Response::new(ExportMetricsServiceResponse {
+            partial_success,
+        }))
     }
 }
 
@@ -240,8 +251,12 @@ impl LogsService for Service {
             let scopes = resources.flat_map(|resource| resource.scope_logs);
             all.logs.extend(scopes.flat_map(|scope| scope.log_records));
         };
-        self.take(request, put).await?;
-        Ok(Response::new(Default::default()))
+        let rejected = self.take(request, put).await?;
+        let partial_success = rejected.map(|number| ExportLogsPartialSuccess {
+            rejected_log_records: number,
+            error_message: LIMIT.to_owned(),
+        });
+        Ok(Response::new(ExportLogsServiceResponse { partial_success }))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tonic::Code;
 use tracing::Level;
 
-use crate::collector::{Collector, Mode};
+use crate::collector::{Collector, LIMIT, Mode};
 use crate::support::{LONG, capture, log, logged, span, text};
 
 const QUEUE: usize = 100;
@@ -83,6 +83,31 @@ async fn metrics_that_a_collector_rejects_are_counted() {
         (2, 0),
         "{:?}",
         collector.all().metrics
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_a_collector_rejects_are_counted_and_told_once() {
+    let collector = Collector::start(Mode::Reject(3)).await;
+    let host = Host::start(collector.address);
+    // Batches of ten: three of each are rejected.
+    host.record(20);
+    collector.until(|all| all.requests >= 4).await;
+    let warnings = || logged(Level::WARN, collector.address);
+    collector.mode(Mode::Take);
+    host.record(10);
+    let report = host.shutdown().await;
+    assert_eq!(
+        (report.exported, report.dropped),
+        (60 - 4 * 3, 4 * 3),
+        "{report:?} {:?}",
+        warnings()
+    );
+    let warnings = warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("rejected 3 of 10") && warnings[0].contains(LIMIT),
+        "{warnings:?}"
     );
 }
 
