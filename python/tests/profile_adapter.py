@@ -100,6 +100,15 @@ def spins(seconds: float) -> int:
     return turns
 
 
+@tool
+def counts(end: int) -> int:
+    """A loop that calls nothing, so that an exception can only be raised at its end."""
+    count = 0
+    while count < end:
+        count += 1
+    return count
+
+
 def work(count):
     return sum(n * n for n in range(count))
 

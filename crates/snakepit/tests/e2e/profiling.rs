@@ -142,7 +142,8 @@ async fn a_profiled_worker_survives_load_cancellation_and_replacement() {
     let churn = pool.execute::<i64>("churns", args! { "seconds" => 1.0 });
     assert!(churn.await.unwrap() > 0);
     let options = CallOptions::new().timeout(Duration::from_millis(100));
-    let cut = pool.execute_with::<i64>("spins", args! { "seconds" => 60.0 }, &options);
+    // A tool that is interrupted in the middle of a call costs its worker, even without a profile.
+    let cut = pool.execute_with::<i64>("counts", args! { "end" => i64::MAX }, &options);
     cut.await.unwrap_err();
     let echo: String = pool.execute("echo", ("there",)).await.unwrap();
     assert_eq!(echo, "there");
