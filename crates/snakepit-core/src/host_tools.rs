@@ -13,11 +13,12 @@ mod tool;
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_core::Stream;
 use tokio::sync::Semaphore;
 
+use crate::call::CallObserver;
 use crate::config::ConfigError;
 use crate::error::ToolError;
 use crate::id::SessionId;
@@ -57,6 +58,7 @@ struct Inner {
     registry: Registry,
     /// Permits for the threads of synchronous tools.
     blocking: Arc<Semaphore>,
+    observer: OnceLock<Arc<dyn CallObserver>>,
 }
 
 impl HostTools {
@@ -71,6 +73,7 @@ impl HostTools {
             blocking: Arc::new(Semaphore::new(config.max_blocking)),
             sessions: sessions.clone(),
             config,
+            observer: OnceLock::new(),
         });
         let tools = Arc::downgrade(&inner);
         sessions.on_end(move |id, generation, _| {
@@ -84,6 +87,11 @@ impl HostTools {
     /// The settings.
     pub fn config(&self) -> &HostToolConfig {
         &self.inner.config
+    }
+
+    /// Sets the observer of all further calls of host tools. Returns false if there is one already.
+    pub fn observe(&self, observer: Arc<dyn CallObserver>) -> bool {
+        self.inner.observer.set(observer).is_ok()
     }
 
     /// Registers a tool for all sessions.

@@ -1,4 +1,4 @@
-//! The flight recorder of a pool: its last calls and the last deaths of its workers, in a file that
+//! The flight recorder of a pool, or of the host tools: its last calls and the last deaths of its workers, in a file that
 //! outlives the host.
 //!
 //! The file is a table of words: a header, the names of tools and workers, the deaths, and a ring
@@ -9,12 +9,14 @@
 
 mod check;
 mod findings;
+mod host_tools;
 mod layout;
 mod names;
 mod reader;
 mod ring;
 mod writer;
 
+pub(crate) use host_tools::{HOST_TOOLS, HostToolRecorder};
 pub use reader::{RecordedCall, RecordedDeath, Recording};
 pub(crate) use writer::Recorder;
 

@@ -2,9 +2,13 @@
 //! `chrome://tracing` display.
 //!
 //! Each pool is a process of the trace, and each slot of a worker is a thread in it, with one slice
-//! per call. Waits in the queue overlap, so they are asynchronous slices. Deaths are instants.
+//! per call. Waits in the queue overlap, so they are asynchronous slices. Deaths are instants. The
+//! host tools are one more process, with as many threads as there were calls at the same time.
+//! Arrows lead from a call to the calls that it makes.
 
+mod arrows;
 mod event;
+mod host_tools;
 mod lanes;
 
 #[cfg(test)]
@@ -15,6 +19,7 @@ use serde_json::json;
 
 use crate::text::count;
 use crate::{RecordedCall, RecordedDeath, Recording};
+use arrows::Arrows;
 use event::TraceEvent;
 use lanes::Lanes;
 
@@ -23,6 +28,8 @@ use lanes::Lanes;
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
     trace_events: Vec<TraceEvent>,
+    #[serde(skip)]
+    arrows: Arrows,
     display_time_unit: &'static str,
     other_data: serde_json::Value,
     /// Number of calls.
@@ -34,10 +41,16 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Converts the last calls of some recordings, at most `most` of each. `run` names their run.
-    pub fn of(run: &str, recordings: &[Recording], most: usize) -> Self {
+    /// Converts the last calls of some pools and of the host tools, at most `most` of each. `run`
+    /// names their run.
+    pub fn of(
+        run: &str,
+        recordings: &[Recording],
+        host_tools: Option<&Recording>,
+        most: usize,
+    ) -> Self {
         let last = |recording: &Recording| recording.calls.len().saturating_sub(most);
-        let begins = recordings.iter().flat_map(|recording| {
+        let begins = recordings.iter().chain(host_tools).flat_map(|recording| {
             let calls = recording.calls[last(recording)..]
                 .iter()
                 .map(|call| call.at);
@@ -47,6 +60,7 @@ impl Trace {
         let zero = if zero.is_finite() { zero } else { 0.0 };
         let mut trace = Self {
             trace_events: Vec::new(),
+            arrows: Arrows::default(),
             display_time_unit: "ms",
             other_data: json!({ "run": run, "began": zero }),
             calls: 0,
@@ -57,6 +71,12 @@ impl Trace {
             // Process 0 is the idle task of the kernel in some viewers.
             trace.add_pool(index as u64 + 1, recording, calls, zero);
         }
+        if let Some(recording) = host_tools {
+            let calls = &recording.calls[last(recording)..];
+            trace.add_host_tools(recordings.len() as u64 + 1, recording, calls, zero);
+        }
+        // Viewers want an arrow after the slices that it connects.
+        trace.trace_events.extend(trace.arrows.events());
         trace
     }
 
@@ -70,8 +90,10 @@ impl Trace {
         let mut lanes = Lanes::of(calls, &recording.deaths);
         self.lanes += lanes.len();
         self.calls += calls.len();
-        self.trace_events
-            .push(TraceEvent::process(pid, &recording.pool));
+        self.trace_events.push(TraceEvent::process(
+            pid,
+            &format!("pool {}", recording.pool),
+        ));
         for (tid, name) in lanes.names() {
             self.trace_events
                 .extend(TraceEvent::thread(pid, tid, &name));
@@ -96,8 +118,10 @@ impl Trace {
             let begun = at.saturating_add(call.sent_us.into()).max(lane.free);
             let ended = ended.max(begun);
             lane.free = ended;
-            let slice = TraceEvent::call(pid, lane.tid, call, (begun, ended - begun));
+            let place = ("call", pid, lane.tid);
+            let slice = TraceEvent::call(place, call, (begun, ended - begun));
             self.trace_events.push(slice);
+            self.arrows.slice(call, (pid, lane.tid), (begun, ended));
         }
         for call in calls {
             let at = micros(call.at - zero);

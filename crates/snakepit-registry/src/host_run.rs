@@ -1,5 +1,6 @@
 //! A cheap view of a data directory's runs: the living hosts, their sockets and their files.
 
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::foreign_run::{Access, ForeignRun, read_meta};
 use crate::identity::Scene;
-use crate::recordings;
+use crate::recordings::{self, RECORDING};
 use crate::registry::Registry;
 use crate::run_dir::{RunMeta, SOCKETS};
 use crate::run_id::RunId;
@@ -105,6 +106,29 @@ impl HostRun {
         let peer =
             peer.map_err(|e| Error::io("look at", self.dir.path().join(SOCKETS), e.into()))?;
         Ok(peer.pid().cast_unsigned())
+    }
+
+    /// Returns the names of the recordings of the host, in the order of their numbers. A directory
+    /// that was removed in the meantime has none.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn recordings(&self) -> Result<Vec<String>, Error> {
+        let names = match self.dir.names() {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        let names = names.into_iter();
+        let numbers = names.filter_map(|name| {
+            let number: u32 = name.to_str()?.strip_prefix(RECORDING)?.parse().ok()?;
+            Some(number)
+        });
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.sort_unstable();
+        // `+1` and `01` are numbers as well, but no names of recordings.
+        numbers.dedup();
+        let names = numbers.iter().map(|number| format!("{RECORDING}{number}"));
+        Ok(names.collect())
     }
 
     /// Reads a file of the host. `None` if there is none.

@@ -124,6 +124,7 @@ impl Host {
         };
         let host =
             snakepit_diag::AdminHost::new(run.registry(), self.state.events(), run.last_lines());
+        host.add_host_tools(self.state.tools());
         match snakepit_diag::AdminServer::start(host) {
             Ok(admin) => Self {
                 admin: Some(admin),

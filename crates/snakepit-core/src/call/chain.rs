@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::id::CallId;
 use crate::schedule::Grant;
 
 /// The calls in which a call is nested, itself included: a worker calls a host tool, which calls a
@@ -18,6 +19,9 @@ pub struct CallChain {
     own: Option<(PoolMark, Grant)>,
     outer: Option<Arc<Self>>,
     depth: u32,
+    /// The call of a host tool that makes the innermost call. `None` if host tools are not
+    /// observed.
+    caller: Option<CallId>,
 }
 
 /// Identity of a pool; pools of the same name have different marks.
@@ -35,7 +39,20 @@ impl CallChain {
             own: Some((Arc::clone(pool), grant)),
             outer: (self.depth > 0).then(|| Arc::new(self.clone())),
             depth: self.depth.saturating_add(1),
+            caller: self.caller,
         }
+    }
+
+    /// Returns this chain for the calls that a host tool makes.
+    pub(crate) fn called_by(self, caller: CallId) -> Self {
+        Self {
+            caller: Some(caller),
+            ..self
+        }
+    }
+
+    pub(crate) const fn caller(&self) -> Option<CallId> {
+        self.caller
     }
 
     /// Returns the slots of the calls, each with its pool.

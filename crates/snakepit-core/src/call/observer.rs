@@ -1,4 +1,4 @@
-//! An observer of the calls of a pool, cheap enough for a flight recorder.
+//! An observer of the calls of a pool or of host tools, cheap enough for a flight recorder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::id::{CallId, SessionId, Slot, WorkerId};
 
-/// Observes the calls of a [`Pool`](crate::pool::Pool).
+/// Observes the calls of a [`Pool`](crate::pool::Pool), or those of the host's
+/// [`HostTools`](crate::host_tools::HostTools).
 ///
 /// Both methods run in the middle of a call, on the thread of its caller: they must return at once,
 /// and must not block or panic. Unlike a subscriber to [`events`](crate::events), an observer does
@@ -35,10 +36,13 @@ pub struct SentCall<'a> {
     pub tool: &'a Arc<str>,
     /// Session.
     pub session: Option<&'a SessionId>,
-    /// Worker.
-    pub worker: &'a WorkerId,
-    /// Slot of the worker.
+    /// Worker; of a host tool, the one that calls it. `None` if another peer calls the host tool.
+    pub worker: Option<&'a WorkerId>,
+    /// Slot of the worker; 0 for host tools.
     pub slot: Slot,
+    /// The call that makes this one: that of a host tool for a call of a pool, that of a worker's
+    /// tool for a call of a host tool. `None` if there is none, or if host tools are not observed.
+    pub caller: Option<CallId>,
     /// Time at which the call was made.
     pub begun: Instant,
     /// Time at which the call is sent.
@@ -47,7 +51,7 @@ pub struct SentCall<'a> {
     pub deadline: Option<Instant>,
     /// Time in the queue so far.
     pub queued: Duration,
-    /// Bytes of its arguments.
+    /// Bytes of its arguments; 0 for host tools.
     pub bytes: u64,
     /// Items of a batch; 1 for a call.
     pub items: u64,
@@ -76,7 +80,7 @@ pub struct EndedCall<'a> {
     pub code: Option<&'static str>,
     /// Number of times that the call was sent.
     pub attempts: u32,
-    /// Bytes of its result; 0 for streams, batches and failures.
+    /// Bytes of its result; 0 for streams, batches, host tools and failures.
     pub bytes: u64,
     /// Items of a batch; 1 for a call.
     pub items: u64,

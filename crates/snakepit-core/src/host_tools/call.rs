@@ -103,7 +103,7 @@ impl Inner {
         args: Payload,
     ) -> Result<Payload, Fault> {
         let mut call = call;
-        let mut journal = Journal::begin(self.sessions.events(), &mut call, name);
+        let mut journal = Journal::begin(self, &mut call, name);
         let result = self.run(call, name, args).await;
         journal.end(result.as_ref().err().map(|error| error.code));
         result
@@ -181,7 +181,7 @@ impl Inner {
         args: Payload,
     ) -> Result<ToolStream, Fault> {
         let mut call = call;
-        let mut journal = Journal::begin(self.sessions.events(), &mut call, name);
+        let mut journal = Journal::begin(self, &mut call, name);
         match self.open(call, name, args) {
             Ok(mut stream) => {
                 stream.journal = Some(journal);

@@ -1,15 +1,17 @@
-//! The journal of one call of a host tool: its events and its span.
+//! The journal of one call of a host tool: its events, its span, and its observer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ToolCall;
+use super::{Inner, ToolCall};
+use crate::call::{CallObserver, EndedCall, SentCall};
 use crate::code::ErrorCode;
 use crate::events::open_span::{Ending, Traced};
 use crate::events::record::SpanKind;
 use crate::events::{Events, emit, kind};
-use crate::id::SessionId;
+use crate::id::{CallId, SessionId, Slot};
 use crate::value::names;
 
 /// Length in bytes from which a name is longer than that of any tool.
@@ -23,14 +25,22 @@ pub(super) struct Journal {
     session: Option<SessionId>,
     depth: u32,
     traced: Traced,
+    observed: Option<Observed>,
     begun: Instant,
     over: bool,
 }
 
+/// A call that is observed.
+struct Observed {
+    observer: Arc<dyn CallObserver>,
+    number: CallId,
+    mark: u32,
+}
+
 impl Journal {
     /// Begins the journal of a call, whose own calls become children of its span.
-    pub(super) fn begin(events: &Events, call: &mut ToolCall, tool: &str) -> Self {
-        let begun = Instant::now();
+    pub(super) fn begin(tools: &Inner, call: &mut ToolCall, tool: &str) -> Self {
+        let (begun, events) = (Instant::now(), tools.sessions.events());
         let traced = if call.worker.is_some() && call.trace.is_none() {
             // The call of the worker is not traced, and neither are the calls nested in it.
             Traced::default()
@@ -40,16 +50,20 @@ impl Journal {
         };
         call.trace = traced.context;
         call.trace_state = traced.state.clone();
+        let tool: Arc<str> = match tool.len() {
+            // The name comes from a peer, and may be of any length.
+            LONG.. => names::short(tool).into(),
+            _ => tool.into(),
+        };
+        let observer = tools.observer.get();
+        let observed = observer.map(|observer| Observed::begin(observer, call, &tool, begun));
         let this = Self {
             events: events.clone(),
-            tool: match tool.len() {
-                // The name comes from a peer, and may be of any length.
-                LONG.. => names::short(tool).into(),
-                _ => tool.into(),
-            },
+            tool,
             session: call.session.clone(),
             depth: call.chain.depth(),
             traced,
+            observed,
             begun,
             over: false,
         };
@@ -77,10 +91,14 @@ impl Journal {
 
     fn close(&mut self, outcome: &'static str, code: Option<&'static str>) {
         self.over = true;
-        if self.traced.span.is_none() && !self.events.enabled(kind::HostToolCompleted) {
+        let told = self.traced.span.is_some() || self.events.enabled(kind::HostToolCompleted);
+        if !told && self.observed.is_none() {
             return;
         }
         let now = Instant::now();
+        if let Some(observed) = self.observed.take() {
+            observed.end(&self.tool, (self.begun, now), (outcome, code));
+        }
         if let Some(span) = self.traced.span.take() {
             let (tool, depth) = (Arc::clone(&self.tool), self.depth);
             let ending = Ending::HostTool {
@@ -103,6 +121,61 @@ impl Journal {
                 duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             }
         );
+    }
+}
+
+impl Observed {
+    /// Gives the call a number, which further calls name as their caller.
+    fn begin(
+        observer: &Arc<dyn CallObserver>,
+        call: &mut ToolCall,
+        tool: &Arc<str>,
+        begun: Instant,
+    ) -> Self {
+        let number = CallId::next();
+        let mark = observer.sent(&SentCall {
+            call: number,
+            attempt: number,
+            tool,
+            session: call.session.as_ref(),
+            worker: call.worker.as_ref(),
+            slot: Slot(0),
+            caller: call.call,
+            begun,
+            at: begun,
+            deadline: call.deadline,
+            queued: Duration::ZERO,
+            bytes: 0,
+            items: 1,
+            mark: None,
+        });
+        call.chain = std::mem::take(&mut call.chain).called_by(number);
+        Self {
+            observer: Arc::clone(observer),
+            number,
+            mark,
+        }
+    }
+
+    fn end(
+        self,
+        tool: &Arc<str>,
+        (begun, at): (Instant, Instant),
+        (outcome, code): (&'static str, Option<&'static str>),
+    ) {
+        self.observer.ended(&EndedCall {
+            call: self.number,
+            tool,
+            begun,
+            at,
+            queued: Duration::ZERO,
+            outcome,
+            code,
+            attempts: 1,
+            bytes: 0,
+            items: 1,
+            mark: Some(self.mark),
+        });
     }
 }
 

@@ -17,7 +17,8 @@ struct Notes(Mutex<Vec<String>>);
 impl CallObserver for Notes {
     fn sent(&self, call: &SentCall<'_>) -> u32 {
         let mut notes = self.0.lock().expect("nothing panics");
-        let (tool, worker, mark) = (call.tool, call.worker, call.mark);
+        let (tool, mark) = (call.tool, call.mark);
+        let worker = call.worker.map_or("nobody", WorkerId::as_str);
         notes.push(format!("sent {tool} to {worker} {mark:?}"));
         assert!(call.at >= call.begun);
         u32::try_from(notes.len()).expect("they are few")

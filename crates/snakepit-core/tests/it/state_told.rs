@@ -5,13 +5,16 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use snakepit_core::call::{CallObserver, EndedCall, SentCall};
 use snakepit_core::events::{Event, EventStream};
 use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool, ToolCall, ToolFailure};
+use snakepit_core::id::{CallId, WorkerId};
 use snakepit_core::state::{NewVariable, SessionConfig, SessionOptions, VariableType};
 use snakepit_core::value::{Payload, Value};
 
@@ -207,6 +210,52 @@ async fn each_call_of_a_host_tool_ends_once() {
     check(&mut events, "counts", "cancelled SP3002");
     assert!(tools.open_stream(brief(), "works", args).is_err());
     check(&mut events, "works", "error SP2009");
+}
+
+/// Records the calls that it observes.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl CallObserver for Notes {
+    fn sent(&self, call: &SentCall<'_>) -> u32 {
+        let caller = call.caller.map(|it| it.0);
+        let worker = call.worker.map(WorkerId::as_str);
+        let note = format!("{} of {caller:?} {worker:?}", call.tool);
+        self.0.lock().unwrap().push(note);
+        7
+    }
+
+    fn ended(&self, call: &EndedCall<'_>) {
+        let note = format!("{} {:?} {:?}", call.outcome, call.code, call.mark);
+        self.0.lock().unwrap().push(note);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_sees_each_call_of_a_host_tool_twice() {
+    let state = HostState::new(HostStateConfig::new()).unwrap();
+    let works = HostTool::sync("works", |_, _: Nothing| Ok(1)).exposed();
+    state.tools().register(works).unwrap();
+    let notes = Arc::new(Notes::default());
+    assert!(state.tools().observe(notes.clone()));
+    assert!(!state.tools().observe(notes.clone()), "one is enough");
+    let args = Payload::encode(&BTreeMap::<String, u64>::new()).unwrap();
+    let mut call = ToolCall::new();
+    (call.call, call.worker) = (Some(CallId(3)), Some(WorkerId::new("main-1")));
+    state
+        .tools()
+        .call(call, "works", args.clone())
+        .await
+        .unwrap();
+    let unknown = state.tools().call(ToolCall::new(), "unknown", args);
+    unknown.await.unwrap_err();
+    let expected = [
+        "works of Some(3) Some(\"main-1\")",
+        "ok None Some(7)",
+        "unknown of None None",
+        "error Some(\"SP8001\") Some(7)",
+    ];
+    assert_eq!(*notes.0.lock().unwrap(), expected);
 }
 
 fn check(events: &mut EventStream, name: &str, expected: &str) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use snakepit_core::error::ErrorCode;
 use snakepit_core::events::{Event, Events};
+use snakepit_core::host_tools::HostTools;
 use snakepit_core::id::{CallId, PoolName, WorkerId};
 use snakepit_core::pool::{Pool, WeakPool};
 use snakepit_core::worker::{LogLine, Tail};
@@ -15,7 +16,7 @@ use tonic::Status;
 
 use super::error::refusal;
 use super::history::History;
-use crate::recorder::Recorder;
+use crate::recorder::{HostToolRecorder, Recorder};
 use crate::{CallReport, Death, Machine, PoolReport, Report, process};
 
 /// Last lines of a worker that are recorded with its death.
@@ -91,7 +92,7 @@ impl AdminHost {
         let words = self.inner.registry.share_words(&file, Recorder::WORDS);
         let recorder = match words {
             Ok(words) => {
-                let recorder = Arc::new(Recorder::new(words, pool.name()));
+                let recorder = Arc::new(Recorder::new(words, pool.name().as_str()));
                 pool.observe(recorder.clone()).then_some(recorder)
             }
             Err(error) => {
@@ -104,6 +105,12 @@ impl AdminHost {
             pool: pool.downgrade(),
             recorder,
         });
+    }
+
+    /// Records the calls of host tools from now on, in a file like those of the pools, which the
+    /// first call creates.
+    pub fn add_host_tools(&self, tools: &HostTools) {
+        tools.observe(Arc::new(HostToolRecorder::new(&self.inner.registry)));
     }
 
     fn pools(&self) -> MutexGuard<'_, Vec<Watched>> {

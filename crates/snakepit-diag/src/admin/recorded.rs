@@ -4,6 +4,7 @@ use snakepit_registry::{HostRun, RECORDING};
 
 use super::AdminError;
 use crate::Recording;
+use crate::recorder::HOST_TOOLS;
 
 /// Highest number of pools of a host whose recordings are read.
 const POOLS: usize = 1024;
@@ -18,6 +19,8 @@ pub struct Recorded {
     pub running: bool,
     /// The recordings that can be read, one for each pool.
     pub pools: Vec<Recording>,
+    /// The recording of the host tools. `None` if none was called.
+    pub host_tools: Option<Recording>,
     /// Reasons for which other recordings are left out.
     pub problems: Vec<AdminError>,
 }
@@ -79,14 +82,28 @@ impl Recorded {
             run: files.run_id.to_string(),
             running: files.alive,
             pools: Vec::new(),
+            host_tools: None,
             problems: Vec::new(),
         };
-        for number in 0..POOLS {
-            match read(files, &format!("{RECORDING}{number}")) {
+        // A pool for whose file there was no room leaves a gap in the numbers.
+        let names = files
+            .recordings()
+            .map_err(|source| AdminError::RecordingFile {
+                run: recorded.run.clone(),
+                file: format!("{RECORDING}*"),
+                source,
+            })?;
+        for name in names.iter().take(POOLS) {
+            match read(files, name) {
                 Ok(Some(recording)) => recorded.pools.push(recording),
-                Ok(None) => break,
+                // It was moved or removed in the meantime.
+                Ok(None) => {}
                 Err(problem) => recorded.problems.push(problem),
             }
+        }
+        match read(files, &format!("{RECORDING}{HOST_TOOLS}")) {
+            Ok(recording) => recorded.host_tools = recording,
+            Err(problem) => recorded.problems.push(problem),
         }
         if recorded.pools.is_empty() && !recorded.problems.is_empty() {
             return Err(recorded.problems.swap_remove(0));

@@ -1,7 +1,7 @@
 //! Offsets in the file, in words of 8 bytes.
 
 /// First word: the file's type and format. It is written last.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT03");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT04");
 
 /// Words of the header: magic, an unused one, wall clock at the start, process id of the host,
 /// number of the next death, checksum of the clock and the process id, pool.

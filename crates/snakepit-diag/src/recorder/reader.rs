@@ -16,11 +16,11 @@ use crate::Death;
 /// Replaces a damaged name.
 const LOST: &str = "(damaged)";
 
-/// The recording of one pool.
+/// The recording of one pool, or of the host tools.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Recording {
-    /// The pool's name.
+    /// The pool's name; `host tools` of those.
     pub pool: String,
     /// Process id of the host.
     pub host_pid: u64,
@@ -42,9 +42,15 @@ pub struct Recording {
 pub struct RecordedCall {
     /// Number of the call.
     pub call: u64,
+    /// Number of the call that makes it: that of a host tool for a call of a pool, that of a
+    /// worker's tool for a call of a host tool. `None` if there is none, or if it began more than
+    /// 65,535 calls before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<u64>,
     /// Name of the tool; its first 56 bytes.
     pub tool: String,
-    /// The worker that the call was last sent to; empty if it was never sent.
+    /// The worker that the call was last sent to; empty if it was never sent. Of a host tool, the
+    /// worker that calls it.
     pub worker: String,
     /// Slot of the worker.
     pub slot: u16,
@@ -121,6 +127,10 @@ impl Recording {
         records.sort_unstable_by_key(|record| (record.begun, record.call));
         let call = |record: Record| RecordedCall {
             call: record.call,
+            caller: match record.caller {
+                0 => None,
+                distance => record.call.checked_sub(distance.into()),
+            },
             tool: name(TOOLS, record.tool),
             worker: name(WORKERS, record.worker),
             slot: record.slot,

@@ -8,8 +8,11 @@ use super::layout::RECORD;
 /// The content of a call's record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Number of the call; never 0.
+    /// Number of the call, 48 bits; never 0.
     pub(super) call: u64,
+    /// Distance to the number of the call that makes this one; 0 if there is none, or if it is too
+    /// far away.
+    pub(super) caller: u16,
     /// Number of the call's last attempt, 48 bits.
     pub(super) attempt: u64,
     pub(super) outcome: u8,
@@ -77,7 +80,7 @@ impl Record {
         );
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let mut words = [
-            self.call,
+            self.call & LOW_48 | u64::from(self.caller) << 48,
             outcome | attempts << 8 | slot << 16 | tool << 32 | worker << 48,
             self.begun.min(LOW_48) | u64::from(self.code) << 48,
             pair(self.sent, self.queued),
@@ -105,7 +108,8 @@ impl Record {
     pub(super) const fn unpack(words: &[u64; RECORD]) -> Self {
         let [call, parts, begun, waits, ended, attempt, bytes, rest] = *words;
         Self {
-            call,
+            call: call & LOW_48,
+            caller: (call >> 48) as u16,
             attempt: attempt & LOW_48,
             outcome: parts as u8,
             attempts: (parts >> 8) as u8,

@@ -39,7 +39,7 @@ impl Recorded {
             .expect("room");
         let mut config = PoolConfig::new("main");
         config.workers = workers;
-        let recorder = Arc::new(Recorder::new(words, &config.name));
+        let recorder = Arc::new(Recorder::new(words, config.name.as_str()));
         let profile = ScriptedProfile::new(1);
         let pool = Pool::start(config, Arc::new(profile.clone())).expect("it starts");
         assert!(pool.observe(recorder.clone()));
@@ -321,8 +321,9 @@ async fn damaged_entries_are_left_out_and_counted() {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    any::<([u64; 3], [u32; 6], [u16; 4], [u8; 2])>().prop_map(|(long, half, short, byte)| Record {
-        call: long[0].max(1),
+    any::<([u64; 3], [u32; 6], [u16; 5], [u8; 2])>().prop_map(|(long, half, short, byte)| Record {
+        call: (long[0] >> 16).max(1),
+        caller: short[4],
         attempt: long[1] >> 16,
         ended: long[2] >> 16,
         begun: long[2] >> 16,

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use snakepit_core::call::{CallObserver, EndedCall, SentCall};
-use snakepit_core::id::PoolName;
 use snakepit_registry::SharedWords;
 use tokio::time::Instant;
 
@@ -23,7 +22,7 @@ use crate::{CallReport, Death};
 /// Records of running calls that are skipped before one of them is overwritten.
 const PASSED_OVER: usize = 8;
 
-/// The recorder of one pool.
+/// The recorder of one pool, or of the host tools.
 pub(crate) struct Recorder {
     words: SharedWords,
     tools: Names,
@@ -38,7 +37,7 @@ impl Recorder {
     pub(crate) const WORDS: usize = WORDS;
 
     /// Begins a recording; `words` are all zero.
-    pub(crate) fn new(words: SharedWords, pool: &PoolName) -> Self {
+    pub(crate) fn new(words: SharedWords, pool: &str) -> Self {
         let (tools, workers) = (Names::new(TOOLS), Names::new(WORKERS));
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let wall = u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(0);
@@ -46,7 +45,7 @@ impl Recorder {
         let pid = u64::from(std::process::id());
         words[HOST_PID].store(pid, Ordering::Relaxed);
         words[HEADER_SUM].store(u64::from(sum([wall, pid])), Ordering::Relaxed);
-        names::write(&words[POOL..POOL + NAME], pool.as_str());
+        names::write(&words[POOL..POOL + NAME], pool);
         words[0].store(MAGIC, Ordering::Release);
         Self {
             words,
@@ -160,11 +159,13 @@ impl CallObserver for Recorder {
             .unwrap_or_else(|| self.new_record(call.call.0, call.tool, call.begun, call.items));
         record.attempt = call.attempt.0;
         record.attempts = record.attempts.saturating_add(1);
-        record.worker = small(
-            self.workers
-                .number(&self.words, call.worker.as_str())
-                .into(),
-        );
+        record.worker = call.worker.map_or(0, |worker| {
+            small(self.workers.number(&self.words, worker.as_str()).into())
+        });
+        let distance = call
+            .caller
+            .map_or(0, |caller| call.call.0.saturating_sub(caller.0));
+        record.caller = u16::try_from(distance).unwrap_or(0);
         record.slot = call.slot.0;
         // A call that got its slot at once was made at that very time.
         if call.at != call.begun {

@@ -8,8 +8,8 @@ use super::{RecordedCall, RecordedDeath};
 /// An event. Fields that its phase does not have are omitted.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct TraceEvent {
-    /// Phase: `X` for a slice, `b` and `e` for the ends of an asynchronous slice, `i` for an
-    /// instant, `M` for metadata.
+    /// Phase: `X` for a slice, `b` and `e` for the ends of an asynchronous slice, `s` and `f` for
+    /// those of an arrow between slices, `i` for an instant, `M` for metadata.
     ph: &'static str,
     name: String,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -23,9 +23,12 @@ pub(super) struct TraceEvent {
     /// Duration in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     dur: Option<u64>,
-    /// Common id of the two ends of an asynchronous slice.
+    /// Common id of the two ends of an asynchronous slice or of an arrow.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+    /// Binding of the end of an arrow: `e` for the slice around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bp: Option<&'static str>,
     /// Scope of an instant: `t` for its thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'static str>,
@@ -37,13 +40,13 @@ pub(super) struct TraceEvent {
 }
 
 impl TraceEvent {
-    /// Names the process of a pool.
-    pub(super) fn process(pid: u64, pool: &str) -> Self {
+    /// Names the process of a pool, or of the host tools.
+    pub(super) fn process(pid: u64, name: &str) -> Self {
         Self {
             ph: "M",
             name: "process_name".to_owned(),
             pid,
-            args: json!({ "name": format!("pool {pool}") }),
+            args: json!({ "name": name }),
             ..Self::default()
         }
     }
@@ -64,8 +67,12 @@ impl TraceEvent {
         ]
     }
 
-    /// Returns the slice of a call on its worker.
-    pub(super) fn call(pid: u64, tid: u64, call: &RecordedCall, (ts, dur): (u64, u64)) -> Self {
+    /// Returns the slice of a call, on its worker or of a host tool (`cat`).
+    pub(super) fn call(
+        (cat, pid, tid): (&'static str, u64, u64),
+        call: &RecordedCall,
+        (ts, dur): (u64, u64),
+    ) -> Self {
         let cname = match call.outcome {
             "ok" => None,
             "running" => Some("yellow"),
@@ -74,7 +81,7 @@ impl TraceEvent {
         Self {
             ph: "X",
             name: call.tool.clone(),
-            cat: "call",
+            cat,
             pid,
             tid: Some(tid),
             ts: Some(ts),
@@ -105,6 +112,23 @@ impl TraceEvent {
         ]
     }
 
+    /// Returns the two ends of the arrow to a call, from within the slice of its caller. Both are
+    /// process, thread and time.
+    pub(super) fn arrow(call: u64, from: (u64, u64, u64), to: (u64, u64, u64)) -> [Self; 2] {
+        let end = |ph, bp, (pid, tid, ts)| Self {
+            ph,
+            name: "calls".to_owned(),
+            cat: "caller",
+            pid,
+            tid: Some(tid),
+            ts: Some(ts),
+            id: Some(call.to_string()),
+            bp,
+            ..Self::default()
+        };
+        [end("s", None, from), end("f", Some("e"), to)]
+    }
+
     /// Returns the instant of a worker's death.
     pub(super) fn death(pid: u64, tid: u64, death: &RecordedDeath, ts: u64) -> Self {
         let output = &death.output;
@@ -126,6 +150,7 @@ impl TraceEvent {
 fn facts(call: &RecordedCall) -> Json {
     json!({
         "call": call.call,
+        "caller": call.caller,
         "tool": call.tool,
         "outcome": call.outcome,
         "code": call.code,

@@ -11,6 +11,7 @@ use crate::Death;
 fn call(number: u64, worker: &str, slot: u16) -> RecordedCall {
     RecordedCall {
         call: number,
+        caller: None,
         tool: "mean".to_owned(),
         worker: worker.to_owned(),
         slot,
@@ -40,17 +41,21 @@ fn recording(calls: Vec<RecordedCall>) -> Recording {
 }
 
 fn events(recordings: &[Recording]) -> Vec<Json> {
-    let trace = serde_json::to_value(Trace::of("run", recordings, usize::MAX)).unwrap();
+    let trace = serde_json::to_value(Trace::of("run", recordings, None, usize::MAX)).unwrap();
     assert_eq!(trace["displayTimeUnit"], "ms");
     assert_eq!(trace["otherData"]["run"], "run");
     trace["traceEvents"].as_array().unwrap().clone()
 }
+
+/// Process, thread and time.
+type Place = (Option<u64>, Option<u64>, Option<u64>);
 
 /// Checks the fields that the format requires of each phase, and that slices of one thread do not
 /// overlap.
 fn check(events: &[Json]) {
     let mut free: BTreeMap<(u64, u64), u64> = BTreeMap::new();
     let mut open: BTreeMap<String, u64> = BTreeMap::new();
+    let mut arrows: BTreeMap<String, Place> = BTreeMap::new();
     for event in events {
         let number = |key: &str| event[key].as_u64();
         assert!(
@@ -83,11 +88,36 @@ fn check(events: &[Json]) {
                 let began = open.remove(event["id"].as_str().unwrap()).unwrap();
                 assert!(number("ts").unwrap() >= began, "{event}");
             }
+            "s" => {
+                let place = (number("pid"), number("tid"), number("ts"));
+                assert!(
+                    arrows.insert(event["id"].to_string(), place).is_none(),
+                    "{event}"
+                );
+                assert!(around(events, place), "no slice around {event}");
+            }
+            "f" => {
+                let from = arrows.remove(&event["id"].to_string()).unwrap();
+                let place = (number("pid"), number("tid"), number("ts"));
+                assert!(from.2 <= place.2 && event["bp"] == "e", "{event}");
+                assert!(around(events, place), "no slice around {event}");
+            }
             "i" => assert!(event["s"] == "t" && number("ts").is_some() && number("tid").is_some()),
             other => panic!("no phase {other}"),
         }
     }
-    assert!(open.is_empty(), "{open:?}");
+    assert!(open.is_empty() && arrows.is_empty(), "{open:?} {arrows:?}");
+}
+
+/// Returns whether a slice of this process and thread is open at this time.
+fn around(events: &[Json], (pid, tid, ts): Place) -> bool {
+    let mut slices = events.iter().filter(|event| event["ph"] == "X");
+    slices.any(|slice| {
+        let number = |key: &str| slice[key].as_u64().unwrap();
+        let (begun, dur, ts) = (number("ts"), number("dur"), ts.unwrap());
+        (Some(number("pid")), Some(number("tid"))) == (pid, tid)
+            && (begun..begun + dur).contains(&ts)
+    })
 }
 
 #[test]
@@ -135,11 +165,46 @@ fn each_slot_is_a_lane_and_each_wait_a_slice_of_its_own() {
 }
 
 #[test]
+fn arrows_lead_from_a_call_over_a_host_tool_to_the_call_that_it_makes() {
+    let long = |mut call: RecordedCall, at: f64, took: u64| {
+        (call.at, call.duration_us) = (at, Some(took));
+        call
+    };
+    let called = |mut call: RecordedCall, caller| {
+        call.caller = Some(caller);
+        call
+    };
+    let outer = long(call(1, "main-1", 0), 1000.0, 9000);
+    let inner = called(long(call(3, "gpu-1", 0), 1000.003, 2000), 2);
+    // Its caller has left the recording.
+    let lost = called(long(call(70, "gpu-1", 0), 1000.006, 100), 69);
+    let tools = vec![
+        called(long(call(2, "main-1", 0), 1000.002, 4000), 1),
+        called(long(call(4, "main-1", 0), 1000.003, 0), 1),
+    ];
+    let pools = [recording(vec![outer]), recording(vec![inner, lost])];
+    let trace = Trace::of("run", &pools, Some(&recording(tools)), usize::MAX);
+    assert_eq!((trace.calls, trace.lanes), (5, 4));
+    let trace = serde_json::to_value(trace).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    check(events);
+    let ends = |phase: &str| {
+        let ends = events.iter().filter(|event| event["ph"] == phase);
+        let place = |end: &Json| ["id", "pid", "tid", "ts"].map(|key| end[key].to_string());
+        ends.map(|end| place(end).join(" ")).collect::<Vec<_>>()
+    };
+    let begun = [r#""3" 3 1 3010"#, r#""2" 1 1 2000"#, r#""4" 1 1 3000"#];
+    assert_eq!(ends("s"), begun);
+    let ended = [r#""3" 2 1 3010"#, r#""2" 3 1 2000"#, r#""4" 3 2 3000"#];
+    assert_eq!(ends("f"), ended);
+}
+
+#[test]
 fn only_the_last_calls_are_in_a_trace_that_is_bounded() {
     let calls = (1..=50).map(|n| call(n, "main-1", 0)).collect();
-    let trace = Trace::of("run", &[recording(calls)], 8);
+    let trace = Trace::of("run", &[recording(calls)], None, 8);
     assert_eq!(trace.size(), "8 calls in 1 lane");
-    let none = Trace::of("run", &[], 8);
+    let none = Trace::of("run", &[], None, 8);
     assert_eq!((none.calls, none.trace_events.len()), (0, 0));
 }
 
@@ -162,10 +227,11 @@ fn a_call_that_runs_reaches_to_the_end_of_the_recording() {
 prop_compose! {
     fn any_call()(
         number in any::<u64>(), worker in "(|main-[0-9]{1,2}|\u{1b}\\[2J)", slot in 0..3_u16,
+        caller in proptest::option::of(0..40_u64),
         at in prop_oneof![0.0..2e9, Just(f64::MAX)], sent in any::<u32>(), queued in any::<u32>(),
         took in proptest::option::of(any::<u64>()),
     ) -> RecordedCall {
-        RecordedCall { at, sent_us: sent, queued_us: queued, duration_us: took, ..call(number, &worker, slot) }
+        RecordedCall { caller, at, sent_us: sent, queued_us: queued, duration_us: took, ..call(number, &worker, slot) }
     }
 }
 
@@ -176,6 +242,10 @@ proptest! {
         for (n, call) in calls.iter_mut().enumerate() {
             call.call = n as u64;
         }
-        check(&events(&[recording(calls)]));
+        let mut tools = calls.split_off(calls.len() / 2);
+        tools.sort_by(|a, b| a.at.total_cmp(&b.at));
+        let trace = Trace::of("run", &[recording(calls)], Some(&recording(tools)), usize::MAX);
+        let trace = serde_json::to_value(trace).unwrap();
+        check(trace["traceEvents"].as_array().unwrap());
     }
 }

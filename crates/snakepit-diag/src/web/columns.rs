@@ -147,6 +147,7 @@ mod tests {
     pub(crate) fn call(number: u64, tool: &str, at: f64) -> RecordedCall {
         RecordedCall {
             call: number,
+            caller: None,
             tool: tool.to_owned(),
             worker: "main-1".to_owned(),
             slot: 0,

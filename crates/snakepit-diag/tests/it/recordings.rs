@@ -121,6 +121,13 @@ async fn a_bad_recording_is_left_out_and_the_others_are_read() {
     assert_eq!(problems[0].code(), ErrorCode::BadRecording);
     assert!(problems[0].to_string().contains("flight-0"), "{problems:?}");
     fs::remove_file(host.flight(0)).unwrap();
+    let (pools, problems) = names(host.hosts());
+    let gap = "a gap in the numbers hides no other pool";
+    assert_eq!(
+        (&*pools, problems.len()),
+        (&["other".to_owned()][..], 0),
+        "{gap}"
+    );
     fs::create_dir(host.flight(0)).unwrap();
     let (pools, problems) = names(host.hosts());
     assert_eq!((pools.len(), problems.len()), (1, 1));

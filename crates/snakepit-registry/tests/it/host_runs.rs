@@ -88,7 +88,15 @@ fn words_are_shared_with_whoever_reads_the_file() {
             .expect("none is no error")
             .is_none()
     );
+    for other in ["flight-2", "flight-10"] {
+        registry.share_words(other, 100).expect("there is room");
+    }
+    assert_eq!(
+        run.recordings().expect("it is ours"),
+        ["flight-0", "flight-2", "flight-10"]
+    );
     let _ = registry.close().expect("it closes");
+    assert!(run.recordings().expect("none is no error").is_empty());
     words[0].store(1, Ordering::Relaxed);
     assert!(
         run.read("flight-0", 800)

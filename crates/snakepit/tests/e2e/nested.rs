@@ -11,7 +11,7 @@ use crate::sessions::builder;
 use crate::support::LONG;
 
 /// Returns a host tool that calls the worker's tool `again`, which calls it back.
-fn recursive(whole: &Arc<OnceCell<WeakSnakepit>>) -> HostTool {
+pub(crate) fn recursive(whole: &Arc<OnceCell<WeakSnakepit>>) -> HostTool {
     #[derive(Deserialize, schemars::JsonSchema)]
     struct Depth {
         depth: i64,

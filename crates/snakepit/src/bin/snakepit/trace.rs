@@ -1,11 +1,12 @@
 //! `snakepit trace`: the last calls of a host as a file for trace viewers.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
 use serde_json::json;
 use snakepit::ErrorCode;
-use snakepit::diag::{Hosts, Trace};
+use snakepit::diag::{Hosts, RecordedCall, Trace};
 
 use crate::failure::Failure;
 use crate::host_options::TraceOptions;
@@ -17,6 +18,7 @@ pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
     let recorded = hosts.recordings(options.host.run.as_deref())?;
     warn_of_left_out(&recorded);
     let (run, mut recordings) = (recorded.run, recorded.pools);
+    let mut host_tools = recorded.host_tools;
     if let Some(pool) = &options.pool {
         recordings.retain(|recording| recording.pool == *pool);
         if recordings.is_empty() {
@@ -26,8 +28,14 @@ pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
                 "see the pools with `snakepit report`",
             ));
         }
+        if let Some(tools) = &mut host_tools {
+            let shown = recordings.iter().flat_map(|recording| &recording.calls);
+            let shown: HashSet<u64> = shown.map(|call| call.call).collect();
+            let of_pool = |call: &RecordedCall| call.caller.is_some_and(|it| shown.contains(&it));
+            tools.calls.retain(of_pool);
+        }
     }
-    let trace = Trace::of(&run, &recordings, options.calls);
+    let trace = Trace::of(&run, &recordings, host_tools.as_ref(), options.calls);
     let Some(file) = &options.output else {
         // Names of tools may contain control characters.
         return output::line(&output::json_text(&json!(trace)));
