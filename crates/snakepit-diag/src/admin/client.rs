@@ -61,7 +61,7 @@ pub struct EventEntry {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// Sequence number, from 1. A gap means that lines in between were dropped.
+    /// Sequence number among the lines of all workers, from 1.
     pub number: u64,
     /// Time at which the host read the line, in seconds since 1970.
     pub at: f64,
@@ -73,6 +73,18 @@ pub struct LogEntry {
     pub level: String,
     /// The line without its line break.
     pub text: String,
+    /// Number of lines before this one, of any worker, that the host no longer had when the reader
+    /// was ready for them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub lost: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+const fn is_none(lost: &u64) -> bool {
+    *lost == 0
 }
 
 impl Client {
@@ -289,6 +301,7 @@ impl Client {
                 source: item.source,
                 level: item.level,
                 text: item.text,
+                lost: item.lost,
             })
         }))
     }

@@ -207,8 +207,13 @@ impl Admin for Service {
             Ok(tail) => own.rev().nth(tail).map(|(number, _)| *number),
         };
         let entries = entries(lines, skipped.unwrap_or(0), message.follow);
+        let (mut last, mut lost) = (None, 0);
         let record = move |(number, line): (u64, Arc<LogLine>)| {
-            std::future::ready(wanted(&line).then(|| Ok(line_of(number, &line))))
+            // Lines that are older than the first one were never asked for.
+            lost += last.replace(number).map_or(0, |last| number - last - 1);
+            let record =
+                wanted(&line).then(|| Ok(line_of(number, &line, std::mem::take(&mut lost))));
+            std::future::ready(record)
         };
         Ok(self.answers(entries.filter_map(record)))
     }
@@ -306,7 +311,7 @@ fn stacks_of(pool: &Pool, worker: &WorkerId, stacks: Option<Stacks>) -> pb::Work
     }
 }
 
-fn line_of(number: u64, line: &LogLine) -> pb::LogRecord {
+fn line_of(number: u64, line: &LogLine, lost: u64) -> pb::LogRecord {
     let since = line.at.duration_since(SystemTime::UNIX_EPOCH);
     pb::LogRecord {
         number,
@@ -315,5 +320,6 @@ fn line_of(number: u64, line: &LogLine) -> pb::LogRecord {
         source: line.source.to_string(),
         level: line.level.as_str().to_ascii_lowercase(),
         text: line.text.clone(),
+        lost,
     }
 }

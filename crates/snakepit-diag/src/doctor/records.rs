@@ -27,7 +27,7 @@ pub(super) fn orphans(dir: &Path) -> Check {
         .count();
     let orphans: usize = runs.iter().map(|run| run.would_kill.len()).sum();
     let left: usize = runs.iter().map(|run| run.would_leave.len()).sum();
-    let detail = format!(
+    let mut detail = format!(
         "{orphans} orphans, {left} processes that outlive their host; {alive} hosts alive, {} dead",
         runs.len() - alive
     );
@@ -37,15 +37,26 @@ pub(super) fn orphans(dir: &Path) -> Check {
         let detail = format!("{detail}; {problem}");
         return Check::new(NAME, Verdict::Failed, detail, help);
     }
-    let help = (orphans > 0).then(|| {
-        "the checks that follow start a host in this directory, which ends them".to_owned()
-    });
-    let verdict = if orphans > 0 {
-        Verdict::Warning
-    } else {
-        Verdict::Ok
+    let help = match (damaged(&runs), orphans) {
+        (None, 0) => return Check::ok(NAME, detail),
+        (None, _) => "the checks that follow start a host in this directory, which ends them",
+        (Some((run, problem)), _) => {
+            detail.push_str(&format!("; {problem}"));
+            match run.state {
+                RunState::Alive => "end the host of this run and start it again, in its own time",
+                _ => "the checks that follow start a host in this directory, which cleans up",
+            }
+        }
     };
-    Check::new(NAME, verdict, detail, help)
+    Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()))
+}
+
+/// Returns a run whose files are damaged, and the damage; one whose host lives before others.
+fn damaged(runs: &[RunReport]) -> Option<(&RunReport, &str)> {
+    let damaged = runs
+        .iter()
+        .filter_map(|run| Some((run, run.problem.as_deref()?)));
+    damaged.min_by_key(|(run, _)| run.state != RunState::Alive)
 }
 
 /// Writes, reads back and checks a record.

@@ -153,6 +153,9 @@ pub struct LogRecord {
     pub level: ::prost::alloc::string::String,
     #[prost(string, tag = "6")]
     pub text: ::prost::alloc::string::String,
+    /// Lines of any worker before this one that are lost, because the reader was too slow.
+    #[prost(uint64, tag = "7")]
+    pub lost: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerRequest {

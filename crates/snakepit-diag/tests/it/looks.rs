@@ -186,6 +186,20 @@ async fn lines_are_told_by_pool_worker_and_number_and_followed() {
         (&*fresh.text, &*fresh.level, &*fresh.source),
         ("fresh", "warn", "stderr")
     );
+    // More lines than the host keeps, before the reader gets any of them.
+    for number in 1..=5000 {
+        host.lines.push(line("other-1", "another"), 7);
+        host.lines
+            .push(line("main-1", &format!("flood {number}")), 12);
+    }
+    let next = follow.next().await.unwrap().unwrap();
+    let last = fresh.number + next.lost;
+    assert!(
+        next.lost > 0 && (last + 1..=last + 2).contains(&next.number),
+        "{next:?}"
+    );
+    let next = follow.next().await.unwrap().unwrap();
+    assert_eq!(next.lost, 0, "{next:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill, raise};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use snakepit::{Snakepit, args};
 
 use crate::cli_support::{command, run};
@@ -22,6 +23,11 @@ def mean(xs: list[float]) -> float:
 @tool
 def pid() -> int:
     return os.getpid()
+
+@tool
+def wait(path: str) -> str:
+    with open(path) as pipe:
+        return pipe.read()
 "#;
 
 #[test]
@@ -77,6 +83,20 @@ fn the_calls_of_a_file_are_made_in_one_pool() {
     );
     let told = "error[SP3001]: calls:2: ";
     assert!(marked.stderr.starts_with(told), "{marked:?}");
+}
+
+#[test]
+fn a_call_whose_time_is_up_is_named_by_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("tools.py"), TOOLS).unwrap();
+    mkfifo(&dir.path().join("pipe"), Mode::S_IRWXU).unwrap();
+    fs::write(dir.path().join("calls"), "pid\n\nwait [\"pipe\"]\n").unwrap();
+    let arguments = ["run-script", "tools.py", "calls", "--timeout", "5s"];
+    let late = run(dir.path(), arguments);
+    assert_eq!(late.status, Some(124), "{late:?}");
+    let told = "error[SP4003]: calls:3: no answer within 5s";
+    assert!(late.stderr.starts_with(told), "{late:?}");
+    assert!(late.stderr.contains("in wait"), "{late:?}");
 }
 
 #[test]

@@ -100,6 +100,41 @@ fn each_command_reads_the_host_that_runs_and_a_dead_one_only_by_its_name() {
     assert_eq!(host.finish(), "done\n");
 }
 
+/// Returns the lines of the doctor from the check of the records on.
+fn records(host: &Host) -> Vec<String> {
+    let doctor = host.run(&["doctor"]);
+    assert_eq!(doctor.status, Some(0), "{doctor:?}");
+    let lines = doctor.stdout.lines();
+    let of_records = lines.skip_while(|line| !line.contains("  orphans    "));
+    of_records.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_doctor_tells_of_damaged_files_of_a_host() {
+    let mut host = Host::start();
+    let run = host.dir().join("pit/runs").join(host.run_id());
+    fs::write(run.join("meta.json"), "{").unwrap();
+    let lines = records(&host);
+    assert!(
+        lines[0].starts_with("warning") && lines[0].contains("meta.json"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("help: end the host"), "{lines:?}");
+    host.kill();
+    host.child.wait().unwrap();
+    let lines = records(&host);
+    assert!(
+        lines[0].starts_with("warning") && lines[0].contains("meta.json"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("which cleans up"), "{lines:?}");
+    let lines = records(&host);
+    assert!(
+        lines[0].starts_with("ok") && !lines[0].contains("meta.json"),
+        "{lines:?}"
+    );
+}
+
 #[test]
 fn a_call_of_a_host_that_runs_is_as_old_as_it_is_now() {
     let host = Host::start();

@@ -41,7 +41,7 @@ fn is_told(said: &Run, status: i32, code: &str, texts: &[&str]) {
 fn a_wrong_command_line_has_a_code_and_one_thing_to_do() {
     let dir = dir();
     let call = |more: &[&'static str]| [&["call", "tools.py:mean"], more].concat();
-    let cases: [(Vec<&str>, &[&str]); 11] = [
+    let cases: [(Vec<&str>, &[&str]); 12] = [
         (
             vec!["cal", "tools.py:mean"],
             &["'cal'", "`snakepit --help`"],
@@ -66,6 +66,16 @@ fn a_wrong_command_line_has_a_code_and_one_thing_to_do() {
         ),
         (vec!["call", ""], &["names no adapter", "tools.py:mean"]),
         (vec!["call", ":mean"], &["names no adapter"]),
+        (
+            vec![
+                "call",
+                "--otlp",
+                "http://localhost:4317",
+                "tools.py:mean",
+                "xs=[1]",
+            ],
+            &["is an address", "--otlp=http://localhost:4317"],
+        ),
         (vec!["tools", " "], &["names no adapter"]),
         (vec!["profile", "--duration", "0"], &["`--duration`"]),
     ];

@@ -39,6 +39,13 @@ pub(crate) fn read(options: &CallOptions) -> Result<(Reference, Arguments), Fail
 /// Returns the reference of a command line. Rejects one without an adapter.
 pub(crate) fn named(reference: &OsStr) -> Result<&str, Failure> {
     let reference = text(reference)?;
+    if reference.contains("://") {
+        return Err(Failure::usage(
+            ErrorCode::WrongUsage,
+            format!("`{reference}` is an address, and no tool"),
+            format!("write `--otlp={reference}` if it is that of a collector"),
+        ));
+    }
     if reference
         .split(':')
         .next()

@@ -31,6 +31,17 @@ pub(crate) async fn run(options: &LogsOptions) -> Result<(), Failure> {
         if options.json {
             output::line(&output::json_text(&json!(line)))?;
         } else {
+            if line.lost > 0 {
+                let lines = if line.lost == 1 {
+                    "line is"
+                } else {
+                    "lines are"
+                };
+                output::line(&format!(
+                    "… {} {lines} lost: the output was read too slowly",
+                    line.lost
+                ))?;
+            }
             output::line(&format!("[{}] {}", line.worker, line.text))?;
         }
     }

@@ -1,5 +1,6 @@
 //! `snakepit run-script`: makes the calls listed in a file, in one pool.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -27,6 +28,8 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
     let adapter = options.adapter.to_string_lossy().into_owned();
     // The file is opened before anything is started.
     let script = open(&options.script)?;
+    // The line whose call runs.
+    let called = Cell::new(None);
     let work = async |snakepit: Snakepit, call: snakepit::CallOptions| {
         let pool = match &options.run.session {
             Some(session) => snakepit.session(session.as_str()),
@@ -46,22 +49,23 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
             else {
                 continue;
             };
-            let value = pool.execute_with(line.tool, line.args, &call).await;
-            let value: Value = value.map_err(|error| {
-                let at = format!("{}:{number}: ", options.script.display());
-                Failure::from(error).begins_with(&at)
-            })?;
+            called.set(Some(number));
+            let value: Value = pool.execute_with(line.tool, line.args, &call).await?;
+            called.set(None);
             output::value(&value, options.run.json)?;
         }
         Ok(())
     };
-    with_pool(
+    let made = with_pool(
         &adapter,
         &options.run.pool,
         (&options.run.telemetry, started),
         work,
-    )
-    .await
+    );
+    made.await.map_err(|failure| match called.get() {
+        Some(number) => failure.begins_with(&format!("{}:{number}: ", options.script.display())),
+        None => failure,
+    })
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
