@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -18,7 +19,10 @@ use super::feed::{State, events};
 use super::guard::{Guard, Refused, random, value};
 use super::page;
 use crate::live::{LOGS, STACKS};
-use crate::{AdminError, Client};
+use crate::{AdminError, Client, Profiled};
+
+/// Duration of a profile, as the page states it.
+const PROFILE: Duration = Duration::from_secs(2);
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -63,9 +67,9 @@ impl Site {
             response.headers_mut().insert(header::ALLOW, allowed);
             return response;
         }
-        let worker = || {
-            let worker = value(query, "worker").unwrap_or_default();
-            percent_decode_str(worker).decode_utf8_lossy()
+        let of = |name: &str| {
+            let value = value(query, name).unwrap_or_default();
+            percent_decode_str(value).decode_utf8_lossy()
         };
         match request.uri().path() {
             "/" => front(),
@@ -73,8 +77,9 @@ impl Site {
                 let stream = StreamBody::new(events(self.state.subscribe()));
                 answer("text/event-stream", stream.boxed_unsync())
             }
-            "/stacks" => self.json(self.stacks(worker()).await),
-            "/logs" => self.json(self.logs(worker()).await),
+            "/stacks" => self.json(self.stacks(of("worker")).await),
+            "/logs" => self.json(self.logs(of("worker")).await),
+            "/profile" => self.json(self.profile(of("pool")).await),
             _ => text(StatusCode::NOT_FOUND, "there is no such page\n"),
         }
     }
@@ -89,6 +94,16 @@ impl Site {
         let mut client = self.client.clone();
         let lines = client.logs(None, Some(&worker), LOGS, false).await?;
         Ok(json!(lines.try_collect::<Vec<_>>().await?))
+    }
+
+    async fn profile(&self, pool: Cow<'_, str>) -> Result<Json, AdminError> {
+        let mut client = self.client.clone();
+        let what = Profiled {
+            pool: Some(pool.into_owned()),
+            duration: PROFILE,
+            ..Profiled::default()
+        };
+        Ok(json!(client.profile(&what).await?))
     }
 
     fn json(&self, found: Result<Json, AdminError>) -> Response<Body> {

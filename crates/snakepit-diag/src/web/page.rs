@@ -6,11 +6,12 @@ use super::guard::random;
 
 const SKELETON: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("page/data.js"),
     include_str!("page/parts.js"),
     include_str!("page/stream.js"),
     include_str!("page/tables.js"),
+    include_str!("page/flame.js"),
     include_str!("page/main.js"),
 ];
 
@@ -74,6 +75,7 @@ mod tests {
             let queued = u32::try_from(scatter % 20_000).unwrap();
             RecordedCall {
                 call: n + 1,
+                caller: None,
                 tool: format!("tool_{}", scatter % 20),
                 worker: format!("main-{}", scatter % 64),
                 slot: u16::try_from(scatter % 4).unwrap(),

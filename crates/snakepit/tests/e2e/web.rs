@@ -128,6 +128,14 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
     browser.until(
         "document.getElementById('stream-call').textContent.includes('Call 1: wait on main-1')",
     );
+    browser.eval("document.getElementById('flame-start').focus()");
+    browser.key("Enter");
+    browser.until("document.getElementById('flame-state').textContent.includes(' samples in 2')");
+    let bar = browser.eval("document.querySelector('#flames div').textContent");
+    assert_eq!(bar, "wait");
+    browser.eval("document.getElementById('flames').focus()");
+    browser.key("ArrowRight");
+    browser.until("document.getElementById('flame-frame').textContent.includes('tools.py:5')");
     look(&mut browser, "live");
     for url in browser.requests() {
         let own = url.starts_with(&format!("http://{}/", server.address()));
@@ -288,6 +296,8 @@ fn strangers_are_refused_and_slow_browsers_harm_nobody() {
         unknown.contains("SP1004") && unknown.contains("<b>"),
         "{unknown}"
     );
+    let unknown = server.answer(&format!("GET /profile?pool=gpu&token={token}"), "");
+    assert!(unknown.contains("SP1003"), "{unknown}");
     let large = server.answer("GET /", &format!("X: {}\r\n", "x".repeat(100_000)));
     assert!(large.starts_with("HTTP/1.1 431"), "{large}");
     // More connections than the limit, none of which reads.

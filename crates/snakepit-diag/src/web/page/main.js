@@ -6,6 +6,7 @@ function draw() {
   drawStream();
   drawWorkers();
   drawSlow();
+  drawFlamePools();
   drawDeaths();
   setText(byId('made'), model.made ? `${model.live ? 'As of' : 'Made'} ${moment(model.made)} UTC` : '');
 }
@@ -57,6 +58,7 @@ function follow() {
 
 addDocument(JSON.parse(byId('data').textContent));
 setUpStream();
+setUpFlames();
 byId('filter').addEventListener('input', drawWorkers);
 byId('panel-close').addEventListener('click', () => byId('panel').close());
 draw();
