@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use snakepit::core::worker::profiling::{Profile, ProfileError, ProfileReport};
-use snakepit::{CallOptions, PoolHandle, Snakepit, WorkerId, args};
+use snakepit::{PoolHandle, Snakepit, WorkerId, args};
 use tokio::time::timeout;
 
 use crate::support::{LONG, pool_of, root};
@@ -48,6 +48,16 @@ fn stacks_with(report: &ProfileReport, function: &str) -> Vec<Vec<(String, u32)>
     });
     let has = |stack: &Vec<(String, u32)>| stack.iter().any(|(name, _)| name == function);
     stacks.filter(has).collect()
+}
+
+/// Waits until a function of the adapter runs in the worker.
+async fn at_work(pool: &PoolHandle, function: &str) {
+    let runs = |stacks: Option<snakepit::Stacks>| {
+        let threads = stacks.into_iter().flat_map(|stacks| stacks.threads);
+        let mut frames = threads.flat_map(|thread| thread.frames);
+        frames.any(|it| it.file.ends_with("profile_adapter.py") && it.function == function)
+    };
+    while !runs(pool.stacks(&worker(pool), LONG).await) {}
 }
 
 fn pipe(dir: &Path) -> String {
@@ -138,16 +148,23 @@ async fn threads_that_wait_are_seen_where_they_wait() {
 async fn a_profiled_worker_survives_load_cancellation_and_replacement() {
     let (snakepit, pool) = start(1).await;
     let id = worker(&pool);
+    let mut events = snakepit.events();
     let handle = pool.profile(&id, &profile()).await.unwrap();
     let churn = pool.execute::<i64>("churns", args! { "seconds" => 1.0 });
     assert!(churn.await.unwrap() > 0);
-    let options = CallOptions::new().timeout(Duration::from_millis(100));
-    // A tool that is interrupted in the middle of a call costs its worker, even without a profile.
-    let cut = pool.execute_with::<i64>("counts", args! { "end" => i64::MAX }, &options);
-    cut.await.unwrap_err();
+    // A tool that is interrupted in the middle of a call costs its worker, even without a profile;
+    // this one calls nothing.
+    let cut = pool.execute::<i64>("counts", args! { "end" => i64::MAX });
+    tokio::select! {
+        ended = cut => panic!("{ended:?}"),
+        () = at_work(&pool, "counts") => {}
+    }
     let echo: String = pool.execute("echo", ("there",)).await.unwrap();
     assert_eq!(echo, "there");
-    assert_eq!(worker(&pool), id, "it is the same worker");
+    let told = std::iter::from_fn(|| events.try_next());
+    let told = told.filter(|told| told.event.name().starts_with("worker."));
+    let told: Vec<_> = told.map(|told| format!("{:?}", told.event)).collect();
+    assert_eq!(worker(&pool), id, "it is the same worker: {told:#?}");
     let replacement = snakepit.recycle(&id).await.unwrap();
     let echo: String = pool.execute("echo", ("again",)).await.unwrap();
     assert_eq!(echo, "again");
@@ -201,13 +218,7 @@ async fn the_profile_of_a_call_ends_with_the_call() {
     let other = pool.execute::<i64>("spins", args! { "seconds" => 1.0 });
     let call = pool.execute::<String>("in_lambda", (path.clone(),));
     let profiled = async {
-        let at_work = |stacks: Option<snakepit::Stacks>| {
-            let threads = stacks.into_iter().flat_map(|stacks| stacks.threads);
-            threads
-                .flat_map(|thread| thread.frames)
-                .any(|frame| frame.file.ends_with("profile_adapter.py") && frame.function == "wait")
-        };
-        while !at_work(pool.stacks(&worker(&pool), LONG).await) {}
+        at_work(&pool, "wait").await;
         let call = running("in_lambda").unwrap();
         let of_call = Profile {
             call: Some(snakepit::core::id::CallId(call.attempt)),

@@ -110,18 +110,13 @@ fn records(host: &Host) -> Vec<String> {
 }
 
 #[test]
-fn the_doctor_tells_of_damaged_files_of_a_host() {
+fn the_doctor_tells_of_damaged_files_of_a_dead_host() {
     let mut host = Host::start();
     let run = host.dir().join("pit/runs").join(host.run_id());
-    fs::write(run.join("meta.json"), "{").unwrap();
-    let lines = records(&host);
-    assert!(
-        lines[0].starts_with("warning") && lines[0].contains("meta.json"),
-        "{lines:?}"
-    );
-    assert!(lines[1].contains("help: end the host"), "{lines:?}");
     host.kill();
     host.child.wait().unwrap();
+    // A host that lives repairs the file itself.
+    fs::write(run.join("meta.json"), "{").unwrap();
     let lines = records(&host);
     assert!(
         lines[0].starts_with("warning") && lines[0].contains("meta.json"),
