@@ -1,5 +1,5 @@
-//! The flight recorder of a pool, or of the host tools: its last calls and the last deaths of its workers, in a file that
-//! outlives the host.
+//! The flight recorder of a pool, or of the host tools: its last calls and the last deaths of its
+//! workers, in a file that outlives the host.
 //!
 //! The file is a table of words: a header, the names of tools and workers, the deaths, and a ring
 //! of 4,096 records of 64 bytes. The host writes them as plain stores into mapped memory; it holds

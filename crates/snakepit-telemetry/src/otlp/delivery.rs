@@ -146,8 +146,8 @@ impl Delivery {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// Counts the records of a request that the collector has accepted except for the rejected ones.
-    /// Logs a change in the state of the collector.
+    /// Counts the records of a request that the collector has accepted except for the rejected
+    /// ones. Logs a change in the state of the collector.
     pub(super) fn accepted(&self, records: usize, rejected: &Rejected) {
         let count = rejected.records.min(records);
         if count == 0 {
