@@ -113,7 +113,7 @@ fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
 ///
 /// The GIL is held: a copy of the process must not begin while a pattern is compiled.
 #[pyfunction]
-fn redact<'py>(py: Python<'py>, text: Bound<'py, PyString>) -> PyResult<Bound<'py, PyString>> {
+fn redact<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyString>> {
     match known::redact(text.to_str()?) {
         Cow::Borrowed(_) => Ok(text.clone()),
         Cow::Owned(masked) => Ok(PyString::new(py, &masked)),

@@ -111,7 +111,7 @@ fn read(files: &[(String, String)]) -> Vec<File<'_>> {
             let own = paths::modules(text);
             declared.extend(
                 own.iter()
-                    .map(|child| [module.as_slice(), &[child.clone()]].concat()),
+                    .map(|child| [module.as_slice(), std::slice::from_ref(child)].concat()),
             );
             children.insert(module, own);
         }

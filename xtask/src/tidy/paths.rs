@@ -57,10 +57,9 @@ pub(super) fn of(module: &[String], children: &[String], text: &str) -> Vec<Path
 /// Returns the modules that the text declares in files of their own. Modules of tests are left out.
 pub(super) fn modules(text: &str) -> Vec<String> {
     let code = without_comments(text);
-    let mut lines = code.lines().map(str::trim).peekable();
     let mut before = "";
     let mut found = Vec::new();
-    while let Some(line) = lines.next() {
+    for line in code.lines().map(str::trim) {
         let name = line
             .split_once("mod ")
             .and_then(|(_, rest)| rest.strip_suffix(';'));
