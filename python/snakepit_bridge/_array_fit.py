@@ -75,7 +75,10 @@ def _numbers(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any"
     if float in kinds and target is not None and target.kind in "iu":
         # In JSON 3.0 is a whole number.
         value = _each(value, _whole)
-    made = numpy.asarray(value)
+    try:
+        made = numpy.asarray(value)
+    except ValueError:
+        raise ValueError("its lists have unequal lengths") from None
     if made.dtype.kind not in "biuf":
         raise ValueError("its whole numbers have more than 64 bits")
     if target is None:

@@ -31,12 +31,12 @@ def array(scope: Scope, dtype: "Any", shape: "Shape") -> "Converted":
             _lists(scope, "truth values", {"type": "boolean"}, shape),
         ]
         return ("ndarray", None, shape), {"anyOf": parts}
+    dtype = sys.modules["numpy"].dtype(dtype)
     leaf = _leaf(dtype)
     if leaf is None:
         # JSON has no such elements, and an array may have none.
         return ("ndarray", dtype, shape), {"type": "array", "maxItems": 0}
-    name = str(sys.modules["numpy"].dtype(dtype))
-    return ("ndarray", dtype, shape), _lists(scope, name, leaf, shape)
+    return ("ndarray", dtype, shape), _lists(scope, str(dtype), leaf, shape)
 
 
 def limited(scope: Scope, spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") -> "Converted":
