@@ -1,44 +1,24 @@
 //! The handle of a pool.
 
-mod admission;
-mod alone;
 mod asked;
-mod behind;
+mod call;
 mod config;
-mod early;
+mod deadlines;
 mod errors;
-mod explain;
+mod event;
 mod first_start;
 mod foreign;
-mod given_back;
-mod health;
-mod journal;
-mod lease;
-mod limits;
-mod linger;
-mod liveness;
-mod many;
-mod nested;
-mod orphaned;
-mod pass;
 mod profile;
 mod recycle;
-mod retry;
 mod scaling;
-mod sessions;
+mod settings;
 mod shared;
-mod stats;
+mod state;
 mod status;
-mod stream;
-mod stuck;
-mod supervisor;
-mod suspect;
 mod telemetry;
 mod tools;
-mod turn;
-mod waiting;
+mod upkeep;
 mod weak;
-mod workers;
 
 use std::fmt;
 use std::pin::pin;
@@ -57,25 +37,25 @@ use crate::runtime::current_runtime;
 pub use crate::schedule::{Affinity, Fairness, QueueBound};
 use crate::value::Payload;
 use crate::worker::WorkerProfile;
-pub use config::{PoolConfig, RestartPolicy, TimeoutProfile, ToolConfig};
+use call::journal::{self, Journal};
+use call::limits::Limits;
+pub use call::{ManyStream, ReplyStream};
+pub use config::{
+    HealthConfig, HeartbeatConfig, PoolConfig, RestartPolicy, TimeoutProfile, ToolConfig,
+};
+use event::{Event, Readiness};
 pub use first_start::FirstStart;
-use health::Checks;
-pub use health::{HealthConfig, HealthState, HealthStatus};
-use journal::{Journal, Progress};
-use lease::Running;
-use limits::Limits;
-use liveness::Monitor;
-pub use liveness::{HeartbeatConfig, HeartbeatState, HeartbeatStatus};
-pub use many::ManyStream;
 pub use recycle::{
     MemoryDecision, MemoryStatus, RecycleBudget, RecycleConfig, RecycleError, RecycleMode,
     RecycleReason,
 };
 pub use scaling::Scaling;
 use shared::Shared;
+pub use state::{HealthState, HealthStatus, HeartbeatState, HeartbeatStatus};
 pub use status::{Latency, PoolState, Status, Stops, WorkerState, WorkerStatus};
-pub use stream::ReplyStream;
-use supervisor::{Event, Readiness, Supervisor};
+use upkeep::health::Checks;
+use upkeep::liveness::Monitor;
+use upkeep::supervisor::Supervisor;
 pub use weak::WeakPool;
 
 /// A pool of workers. Cheap to clone; when its last clone and its last stream are dropped, its
@@ -123,7 +103,7 @@ impl Pool {
         let (shared, events) = Shared::new(config, Arc::clone(&profile), runtime, first_start);
         Supervisor::spawn(Arc::clone(&shared), profile, events);
         Monitor::spawn(&shared);
-        Checks::spawn(&shared);
+        Checks::spawn(&shared, call::check);
         let pool = Self {
             inner: Arc::new(Inner { shared }),
         };
@@ -166,7 +146,7 @@ impl Pool {
             .await
             .map_err(|_| self.shared().not_ready(limit))?;
         match state.as_deref() {
-            Ok(Readiness::Failed(error)) => Err(self.shared().start_error(error)),
+            Ok(Readiness::Failed(error)) => Err(errors::start(self.name(), error)),
             Ok(Readiness::Ready) => Ok(()),
             _ => Err(self.shared().closed()),
         }
@@ -210,50 +190,6 @@ impl Pool {
         result
     }
 
-    /// Makes one attempt of a call, if its policies accept it.
-    async fn once(
-        &self,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let shared = self.shared();
-        let harmless = shared.may_run_alone(&progress.tool, options);
-        let alone = shared.screen(progress, &args, options, harmless)?;
-        let pass = shared.pass(progress, 1)?;
-        let result = if alone {
-            Box::pin(self.attempt_alone(progress, args, options, limits)).await
-        } else {
-            self.call(progress, args, options, limits).await
-        };
-        if let Some(pass) = pass {
-            pass.end(result.as_ref().map(drop));
-        }
-        result
-    }
-
-    /// Sends a call to its slot.
-    fn begin_in(
-        &self,
-        mut lease: lease::Lease,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Running<Payload> {
-        let (shared, tool) = (self.shared(), &progress.tool);
-        let harmless = shared.may_run_alone(tool, options);
-        lease.suspect = shared.suspect(tool, &args, options, harmless);
-        lease.session.clone_from(&options.hold);
-        progress.dispatched(shared, &mut lease);
-        let request = limits.request(progress, args, options, &lease);
-        progress.sent(shared, &request, &lease, request.args.bytes.len());
-        let call = request.call;
-        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
-        Running::new(lease, call, future)
-    }
-
     /// Calls a streaming tool. The call's time limit covers the whole stream.
     ///
     /// # Errors
@@ -270,7 +206,7 @@ impl Pool {
         let (shared, now) = (self.shared(), Instant::now());
         let traced = journal::trace(shared, options, now);
         let mut journal = Journal::begin(Arc::clone(shared), tool.into(), traced, now);
-        let begun = stream::begin(self, &mut journal.progress, args, options, now).await;
+        let begun = call::stream::begin(self, &mut journal.progress, args, options, now).await;
         match begun {
             Ok(begun) => Ok(ReplyStream::new(self.clone(), begun, journal)),
             Err(error) => {
@@ -307,18 +243,21 @@ impl Pool {
 
     /// Returns state and counters, all read at the same moment.
     pub fn status(&self) -> Status {
-        self.shared().status()
+        let shared = self.shared();
+        let containment = shared.profile.containment();
+        shared.lock().status(&shared.config, containment)
     }
 
     /// Returns the number of waiting calls of each session, the longest queues first; `None` stands
     /// for calls without a session. Counts at most 10,000 calls.
     pub fn queued_by_session(&self) -> Vec<(Option<SessionId>, usize)> {
-        self.shared().queued_by_session()
+        self.shared().lock().queued_by_session()
     }
 
     /// Returns the state of every worker, including those that are starting.
     pub fn workers(&self) -> Vec<WorkerStatus> {
-        self.shared().worker_status()
+        let shared = self.shared();
+        shared.lock().worker_status(&shared.config)
     }
 
     /// Changes the number of workers. Surplus workers finish their calls first. Returns when the

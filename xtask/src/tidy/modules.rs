@@ -45,33 +45,12 @@ const LEAVES: &[&str] = &["code", "printable", "id", "config", "runtime"];
 /// The module whose files must not import each other in a circle.
 const ACYCLIC: &str = "pool";
 
-/// Files of [`ACYCLIC`] that are in a circle today. The list only shrinks.
-const CIRCULAR: &[&str] = &[
-    "pool/admission.rs",
-    "pool/alone.rs",
-    "pool/behind.rs",
-    "pool/early.rs",
-    "pool/errors.rs",
-    "pool/explain.rs",
-    "pool/given_back.rs",
-    "pool/journal.rs",
-    "pool/lease.rs",
-    "pool/limits.rs",
-    "pool/linger.rs",
-    "pool/liveness/overdue.rs",
-    "pool/nested.rs",
-    "pool/orphaned.rs",
-    "pool/shared.rs",
-    "pool/stats.rs",
-    "pool/status.rs",
-    "pool/stream/deadlines.rs",
-    "pool/supervisor.rs",
-    "pool/supervisor/terminated.rs",
-    "pool/suspect.rs",
-    "pool/telemetry.rs",
-    "pool/tools.rs",
-    "pool/turn.rs",
-    "pool/waiting.rs",
+/// Parts of [`ACYCLIC`], from the bottom, and the parts that each must not use.
+const PARTS: &[(&str, &[&str])] = &[
+    ("pool/state", &["pool/shared", "pool/call", "pool/upkeep"]),
+    ("pool/shared", &["pool/call", "pool/upkeep"]),
+    ("pool/call", &["pool/upkeep"]),
+    ("pool/upkeep", &["pool/call"]),
 ];
 
 const HELP: &str = "import the item from its module, for example `value::Payload`";
@@ -243,13 +222,20 @@ fn circles(files: &[File<'_>]) -> Vec<Violation> {
         seen
     };
     let reach: Vec<_> = (0..files.len()).map(reach).collect();
+    let short = |n: usize| files[n].name.trim_start_matches(SOURCES);
     let mut violations = Vec::new();
     for (from, edges) in graph.iter().enumerate() {
-        for (to, line) in edges.iter().filter(|(to, _)| reach[**to].contains(&from)) {
-            let short = |n: usize| files[n].name.trim_start_matches(SOURCES);
-            if CIRCULAR.contains(&short(from)) && CIRCULAR.contains(&short(*to)) {
-                continue;
+        for (to, line) in edges {
+            if let Some(part) = forbidden(short(from), short(*to)) {
+                violations.push(Violation::new(
+                    files[from].name,
+                    *line,
+                    format!("`{}` must not use `{part}`", short(from)),
+                    "see the parts of the pool in ARCHITECTURE.md",
+                ));
             }
+        }
+        for (to, line) in edges.iter().filter(|(to, _)| reach[**to].contains(&from)) {
             violations.push(Violation::new(
                 files[from].name,
                 *line,
@@ -258,21 +244,17 @@ fn circles(files: &[File<'_>]) -> Vec<Violation> {
             ));
         }
     }
-    // An entry that is in no circle any more hides the next one.
-    for name in CIRCULAR {
-        let file = files
-            .iter()
-            .position(|file| file.name.trim_start_matches(SOURCES) == *name);
-        if !file.is_some_and(|n| reach[n].contains(&n)) {
-            violations.push(Violation::new(
-                &format!("{SOURCES}{name}"),
-                0,
-                "the file is in no circle",
-                "remove it from CIRCULAR in xtask/src/tidy/modules.rs",
-            ));
-        }
-    }
     violations
+}
+
+/// Returns the part that the file `to` belongs to, if the file `from` must not use it.
+fn forbidden(from: &str, to: &str) -> Option<&'static str> {
+    let belongs = |file: &str, part: &str| {
+        let rest = file.strip_prefix(part);
+        rest.is_some_and(|rest| rest.starts_with(['/', '.']))
+    };
+    let (_, others) = PARTS.iter().find(|(part, _)| belongs(from, part))?;
+    others.iter().copied().find(|part| belongs(to, part))
 }
 
 #[cfg(test)]
@@ -339,6 +321,21 @@ mod tests {
             ]
         );
         assert!(messages(&[LIB, pool, ("pool/a.rs", "use super::B;\n"), b, c]).is_empty());
+    }
+
+    #[test]
+    fn calls_and_upkeep_do_not_know_each_other() {
+        let pool = ("pool.rs", "mod call;\nmod state;\nmod upkeep;\n");
+        let call = ("pool/call.rs", "use crate::pool::state::State;\n");
+        let state = ("pool/state.rs", "\n");
+        let upkeep = ("pool/upkeep.rs", "use super::call::Lease;\n");
+        assert_eq!(
+            messages(&[LIB, pool, call, state, upkeep]),
+            ["`pool/upkeep.rs` must not use `pool/call`"]
+        );
+        let state = ("pool/state.rs", "use crate::pool::upkeep::Monitor;\n");
+        let found = messages(&[LIB, pool, state, ("pool/upkeep.rs", "\n")]);
+        assert_eq!(found, ["`pool/state.rs` must not use `pool/upkeep`"]);
     }
 
     #[test]

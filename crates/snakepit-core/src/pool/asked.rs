@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::supervisor::Event;
 use super::{Pool, RecycleError, foreign};
 use crate::call::CallObserver;
 use crate::id::{CallId, WorkerId};
+use crate::pool::event::Event;
 
 impl Pool {
     /// Name of the profile that starts its workers, for example `process`.
@@ -21,12 +21,7 @@ impl Pool {
     /// # Errors
     /// [`RecycleError::UnknownWorker`] if no ready worker has this name.
     pub fn drain(&self, worker: &WorkerId) -> Result<(), RecycleError> {
-        let key = {
-            let state = self.shared().lock();
-            let mut workers = state.workers.iter();
-            let found = workers.find(|(_, live)| live.id == *worker && !live.draining);
-            found.map(|(key, _)| key)
-        };
+        let key = self.shared().lock().serving(worker);
         let key = key.ok_or_else(|| RecycleError::UnknownWorker {
             pool: self.name().clone(),
             worker: worker.clone(),

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{HealthConfig, HeartbeatConfig, RecycleConfig};
+use super::recycle::RecycleConfig;
 use crate::config::{ConfigError, duration, range};
 use crate::id::PoolName;
 use crate::policy::{AutoscalePolicy, BreakerPolicy, QuarantinePolicy, RetryPolicy};
 use crate::schedule::{Affinity, Fairness};
 
+mod health;
+mod heartbeat;
 mod timeouts;
 mod tool;
 
+pub use health::HealthConfig;
+pub use heartbeat::HeartbeatConfig;
 pub use timeouts::TimeoutProfile;
 pub use tool::ToolConfig;
 

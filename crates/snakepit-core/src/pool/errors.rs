@@ -1,46 +1,43 @@
-//! Errors of calls that the pool itself rejects.
+//! Errors of calls that a pool itself rejects, as functions of its name.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::state::Unavailable;
 use crate::error::{Error, Phase, StartError};
+use crate::id::PoolName;
 use crate::schedule::Lost;
 
-impl Shared {
-    pub(super) fn closed(&self) -> Error {
-        Error::Closed(self.config.name.clone())
-    }
+pub(super) fn closed(pool: &PoolName) -> Error {
+    Error::Closed(pool.clone())
+}
 
-    pub(super) fn start_error(&self, error: &Arc<StartError>) -> Error {
-        Error::Start {
-            pool: self.config.name.clone(),
-            source: Box::new(StartError::clone(error)),
-        }
+pub(super) fn start(pool: &PoolName, error: &Arc<StartError>) -> Error {
+    Error::Start {
+        pool: pool.clone(),
+        source: Box::new(StartError::clone(error)),
     }
+}
 
-    /// Returns the error if not all workers became ready within `limit`; it includes a failed
-    /// start.
-    pub(super) fn not_ready(&self, limit: Duration) -> Error {
-        let failed = self.lock().failed_start.clone();
-        match failed {
-            Some(error) => self.start_error(&error),
-            None => self.timeout(Phase::Start, limit),
-        }
+pub(super) fn timeout(pool: &PoolName, phase: Phase, after: Duration) -> Error {
+    Error::Timeout {
+        pool: pool.clone(),
+        phase,
+        after,
+        stacks: None,
     }
+}
 
-    pub(super) fn timeout(&self, phase: Phase, after: Duration) -> Error {
-        Error::Timeout {
-            pool: self.config.name.clone(),
-            phase,
-            after,
-            stacks: None,
-        }
+/// Returns the error of a call that no worker can serve now.
+pub(super) fn unavailable(pool: &PoolName, why: Unavailable) -> Error {
+    match why {
+        Unavailable::Closed => closed(pool),
+        Unavailable::GaveUp(error) => start(pool, &error),
     }
 }
 
 /// Returns the error of a call whose session has lost its worker.
-pub(super) fn lost_error(lost: Lost) -> Error {
+pub(super) fn lost(lost: Lost) -> Error {
     Error::AffinityLost {
         session: lost.session,
         worker: lost.worker,

@@ -1,23 +1,10 @@
 //! The settings of telemetry, for running workers and for those that start later.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::Pool;
-use super::shared::Shared;
+use super::settings::set;
 use crate::config::ConfigError;
 use crate::id::WorkerId;
-use crate::worker::{TelemetryControl, Worker};
-
-/// The settings of a pool. The lock is held while they are sent, so that no worker keeps old ones.
-#[derive(Debug, Default)]
-pub(super) struct Settings(Mutex<TelemetryControl>);
-
-impl Settings {
-    pub(super) fn lock(&self) -> MutexGuard<'_, TelemetryControl> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::worker::TelemetryControl;
 
 impl Pool {
     /// Changes the records that workers report of their code, for running workers and for those
@@ -30,12 +17,7 @@ impl Pool {
         let shared = self.shared();
         let mut settings = shared.telemetry.lock();
         *settings = control;
-        let workers: Vec<_> = {
-            let state = shared.lock();
-            let ready = state.workers.iter().map(|(_, live)| &live.worker);
-            let spares = state.spares.iter().map(|spare| &spare.worker);
-            ready.chain(spares).cloned().collect()
-        };
+        let workers = shared.lock().all_workers();
         for worker in workers {
             set(&*worker, &settings);
         }
@@ -66,17 +48,4 @@ impl Pool {
         }
         Ok(worker.is_some())
     }
-}
-
-impl Shared {
-    /// Sends the settings to a worker that is ready: they may have changed while it started.
-    pub(super) fn hand_on_telemetry(&self, worker: &dyn Worker) {
-        set(worker, &self.telemetry.lock());
-    }
-}
-
-/// Sends the settings to a worker. A panic in its implementation leaves it with the previous
-/// settings.
-fn set(worker: &dyn Worker, control: &TelemetryControl) {
-    catch_unwind(AssertUnwindSafe(|| worker.set_telemetry(control))).ok();
 }

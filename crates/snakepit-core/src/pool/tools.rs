@@ -1,47 +1,24 @@
-//! The tools of a pool, as described by the latest ready worker. They outlive that worker.
+//! The tools of a pool, for those who look for one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::timeout_at;
 
 use super::Pool;
-use super::limits::Limits;
 use super::shared::Shared;
+use super::state::Tools;
 use crate::call::CallOptions;
 use crate::error::{Error, Phase};
+use crate::pool::call::limits::Limits;
 use crate::worker::ToolInfo;
-
-/// A shared description: a lookup copies no schema.
-#[derive(Debug)]
-pub(super) struct Tools {
-    /// The tools in the order of their definition.
-    list: Vec<Arc<ToolInfo>>,
-    by_name: HashMap<String, usize>,
-}
-
-impl Tools {
-    pub(super) fn new(described: &[ToolInfo]) -> Self {
-        let list: Vec<_> = described.iter().cloned().map(Arc::new).collect();
-        let names = list.iter().map(|tool| tool.name.clone());
-        Self {
-            by_name: names.zip(0..).collect(),
-            list,
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&Arc<ToolInfo>> {
-        Some(&self.list[*self.by_name.get(name)?])
-    }
-}
 
 impl Pool {
     /// Returns the tools, as described by the latest ready worker. They stay known while no worker
     /// is ready; before the first worker is ready, there are none.
     pub fn tools(&self) -> Vec<ToolInfo> {
         let known = self.shared().known_tools();
-        let tools = known.iter().flat_map(|tools| &tools.list);
-        tools.map(|tool| ToolInfo::clone(tool)).collect()
+        let tools = known.iter().flat_map(|tools| tools.iter());
+        tools.cloned().collect()
     }
 
     /// Looks up a tool by its name. `None` if the pool has none of that name. Before the first
@@ -72,7 +49,7 @@ impl Pool {
 
 impl Shared {
     fn known_tools(&self) -> Option<Arc<Tools>> {
-        self.lock().tools.clone()
+        self.lock().tools()
     }
 
     /// Waits for the first worker that describes its tools.
@@ -82,11 +59,12 @@ impl Shared {
             changed.as_mut().enable();
             {
                 let state = self.lock();
-                if let Some(tools) = &state.tools {
-                    return Ok(Arc::clone(tools));
+                if let Some(tools) = state.tools() {
+                    return Ok(tools);
                 }
-                if let Some(error) = self.refusal(&state) {
-                    return Err(error);
+                if let Some(why) = state.unavailable() {
+                    drop(state);
+                    return Err(self.unavailable(why));
                 }
             }
             changed.await;

@@ -1,0 +1,366 @@
+//! The results of one streaming call.
+
+mod expiry;
+mod opening;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::journal::Journal;
+use super::lease::Lease;
+use super::pass::Pass;
+use crate::error::{Error, Phase};
+use crate::id::CallId;
+use crate::pool::call::abandon;
+use crate::pool::call::abandon::Rest;
+use crate::pool::deadlines::Watched;
+use crate::pool::shared::Shared;
+use crate::pool::state::Outcome;
+use crate::pool::{Pool, foreign};
+use crate::value::Payload;
+use crate::worker::{CallError, ChunkStream};
+pub(crate) use opening::begin;
+use opening::{Accepted, Begun, Origin, start};
+
+/// The chunks of one streaming call. It ends after the last chunk or the first error.
+///
+/// Dropping it early cancels the call: the tool is asked to stop, and its slot is reused once it
+/// has stopped. The same happens at the call's deadline, even if no reader polls the stream at that
+/// moment; the reader gets [`Error::Timeout`] next.
+pub struct ReplyStream {
+    /// Keeps the workers alive as long as the stream.
+    pool: Pool,
+    origin: Arc<Origin>,
+    stage: Arc<Mutex<Stage>>,
+    /// The deadline of the call. `None` if it has none.
+    deadline: Option<Watched>,
+}
+
+/// Number of immediately ready chunks after which the reader checks the clock.
+const LOOK: u32 = 32;
+
+/// State of the call, shared by its reader and the watcher of its deadline. The one that takes the
+/// call out of [`State::Open`] releases the slot.
+struct Stage {
+    state: State,
+    /// Waker of the reader. `None` if no reader waits.
+    reader: Option<Waker>,
+}
+
+enum State {
+    Open(Box<Open>),
+    /// The worker has given the call back, and a task begins it elsewhere.
+    Returned(Option<AbortOnDropHandle<()>>),
+    /// The deadline has passed: a task ends the call, and leaves an error.
+    Expiring,
+    Failed(Error),
+    Over,
+}
+
+struct Open {
+    lease: Lease,
+    /// Number of the attempt, by which the worker knows the call.
+    call: CallId,
+    chunks: ChunkStream,
+    pass: Option<Pass>,
+    journal: Journal<Arc<Shared>>,
+    /// A chunk has arrived.
+    begun: bool,
+    /// Immediately ready chunks since the reader last checked the clock.
+    ready: u32,
+}
+
+fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
+    stage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    /// Takes the call out. `None` if it is not open.
+    fn take(&mut self, next: State) -> Option<Box<Open>> {
+        if !matches!(self.state, State::Open(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, next) {
+            State::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.leave(State::Failed(error));
+    }
+
+    /// Leaves a state for the reader, and wakes it.
+    fn leave(&mut self, state: State) {
+        self.state = state;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl Open {
+    fn new(
+        (lease, call, chunks): Accepted,
+        pass: Option<Pass>,
+        journal: Journal<Arc<Shared>>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            lease,
+            call,
+            chunks,
+            pass,
+            journal,
+            begun: false,
+            ready: 0,
+        })
+    }
+
+    /// Checks the clock now and then: a tool that always has a chunk ready can keep the watcher
+    /// from running, and must not outrun the deadline.
+    fn is_late(&mut self, deadline: Option<(Instant, Duration)>) -> bool {
+        let Some((at, _)) = deadline else {
+            return false;
+        };
+        self.ready += 1;
+        if self.ready < LOOK {
+            return false;
+        }
+        self.ready = 0;
+        at <= Instant::now()
+    }
+
+    /// Cancels an abandoned call. If its journal has not ended yet, it ends now, as for a caller
+    /// that has gone away.
+    fn end(self, outcome: Outcome) {
+        abandon::spawn(self.lease, self.call, outcome, self.chunks.rest());
+    }
+}
+
+impl ReplyStream {
+    pub(crate) fn new(pool: Pool, begun: Begun, journal: Journal<Arc<Shared>>) -> Self {
+        let Begun {
+            accepted,
+            pass,
+            origin,
+        } = begun;
+        let stage = Arc::new(Mutex::new(Stage {
+            state: State::Open(Open::new(accepted, pass, journal)),
+            reader: None,
+        }));
+        let limit = origin.limits.call;
+        let watch = |limit| {
+            let stage = Arc::downgrade(&stage);
+            pool.shared().deadlines.watch(stage, limit)
+        };
+        let deadline = limit.map(watch);
+        Self {
+            pool,
+            origin: Arc::new(origin),
+            stage,
+            deadline,
+        }
+    }
+
+    /// Returns true if the watcher of its deadline is gone, together with the pool's runtime.
+    fn is_orphaned(&self) -> bool {
+        self.deadline.as_ref().is_some_and(Watched::is_orphaned)
+    }
+
+    /// Ends a call at its deadline in place of a watcher that is gone.
+    fn orphan(&self, mut open: Open) -> Error {
+        let after = self.origin.limits.call;
+        let after = after.map_or(Duration::ZERO, |(_, after)| after);
+        let error = self.pool.shared().timeout(Phase::Call, after);
+        open.journal.end(Err(&error));
+        open.end(Outcome::CallTimeout);
+        error
+    }
+
+    /// Begins a returned call elsewhere. The caller has left [`State::Returned`] in the stage.
+    fn begin_again(&self, pass: Option<Pass>, mut journal: Journal<Arc<Shared>>) {
+        let shared = self.pool.shared();
+        let again = Again {
+            shared: Arc::clone(shared),
+            stage: Arc::clone(&self.stage),
+        };
+        let (pool, origin) = (self.pool.clone(), Arc::clone(&self.origin));
+        let task = async move {
+            let progress = &mut journal.progress;
+            let want = origin.again();
+            let accepted = match pool.slot_again(progress, &want, &origin.limits).await {
+                Ok(lease) => start(&pool, progress, lease, &origin).await,
+                Err(error) => Err(error),
+            };
+            again.end(accepted, pass, journal, &origin);
+        };
+        let task = shared.tasks.spawn_on(task, &shared.runtime);
+        let task = AbortOnDropHandle::new(task);
+        // The task may have ended by now.
+        if let State::Returned(handle) = &mut lock(&self.stage).state {
+            *handle = Some(task);
+        }
+    }
+}
+
+/// Leaves the outcome of a call that is begun elsewhere; without a result, the pool is gone.
+struct Again {
+    shared: Arc<Shared>,
+    stage: Arc<Mutex<Stage>>,
+}
+
+impl Again {
+    fn end(
+        &self,
+        accepted: Result<Accepted, Error>,
+        pass: Option<Pass>,
+        mut journal: Journal<Arc<Shared>>,
+        origin: &Origin,
+    ) {
+        let open = match accepted {
+            Ok(accepted) => Ok(Open::new(accepted, pass, journal)),
+            Err(error) => {
+                journal.end(Err(&error));
+                if let Some(pass) = pass {
+                    pass.end(Err(&error));
+                }
+                Err(error)
+            }
+        };
+        let mut stage = lock(&self.stage);
+        if !matches!(stage.state, State::Returned(_)) {
+            drop(stage);
+            // The reader has left at this moment.
+            if let Ok(open) = open {
+                open.end(Outcome::Cancelled);
+            }
+            return;
+        }
+        match (open, origin.limits.call) {
+            // The watcher has found no open call to end.
+            (Ok(mut open), Some((at, after))) if at <= Instant::now() => {
+                let error = self.shared.timeout(Phase::Call, after);
+                open.journal.end(Err(&error));
+                open.end(Outcome::CallTimeout);
+                stage.fail(error);
+            }
+            (Ok(open), _) => stage.leave(State::Open(open)),
+            (Err(error), _) => stage.fail(error),
+        }
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        let mut stage = lock(&self.stage);
+        if matches!(stage.state, State::Returned(_)) {
+            stage.fail(self.shared.closed());
+        }
+    }
+}
+
+impl Stream for ReplyStream {
+    type Item = Result<Payload, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut stage = lock(&self.stage);
+        let late = match &mut stage.state {
+            State::Open(open) => open.is_late(self.origin.limits.call),
+            _ => false,
+        };
+        let ended = match &mut stage.state {
+            State::Open(open) if !late => {
+                match foreign::next(&mut open.chunks, context) {
+                    Poll::Pending => {
+                        // Both the worker and the watcher of the deadline wake the reader.
+                        stage.reader = Some(context.waker().clone());
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(Ok(chunk))) => {
+                        open.begun = true;
+                        open.journal.progress.chunk(chunk.bytes.len());
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                    Poll::Ready(Some(Err(CallError::NotBegun))) if !open.begun => {
+                        stage.reader = Some(context.waker().clone());
+                        let taken = stage.take(State::Returned(None));
+                        drop(stage);
+                        if let Some(open) = taken {
+                            open.lease.give_back();
+                            self.begin_again(open.pass, open.journal);
+                        }
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(Err(error))) => Err(error),
+                    Poll::Ready(None) => Ok(()),
+                }
+            }
+            State::Open(_) if self.is_orphaned() => {
+                let taken = stage.take(State::Over);
+                drop(stage);
+                return Poll::Ready(taken.map(|open| Err(self.orphan(*open))));
+            }
+            State::Open(_) | State::Returned(_) | State::Expiring => {
+                stage.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            State::Failed(_) => {
+                let State::Failed(error) = std::mem::replace(&mut stage.state, State::Over) else {
+                    return Poll::Ready(None);
+                };
+                return Poll::Ready(Some(Err(error)));
+            }
+            State::Over => return Poll::Ready(None),
+        };
+        let taken = stage.take(State::Over);
+        drop(stage);
+        let Some(open) = taken else {
+            return Poll::Ready(None);
+        };
+        let Open {
+            lease,
+            pass,
+            mut journal,
+            ..
+        } = *open;
+        let result = match ended {
+            Err(error) => Err(lease.fail(error)),
+            Ok(()) => {
+                lease.succeed();
+                Ok(())
+            }
+        };
+        if let Some(pass) = pass {
+            pass.end(result.as_ref().map(drop));
+        }
+        journal.end(result.as_ref().map(drop));
+        Poll::Ready(result.err().map(Err))
+    }
+}
+
+impl Drop for ReplyStream {
+    fn drop(&mut self) {
+        let mut stage = lock(&self.stage);
+        let left = std::mem::replace(&mut stage.state, State::Over);
+        drop(stage);
+        // The task that begins a call elsewhere ends with its handle.
+        if let State::Open(open) = left {
+            open.end(Outcome::Cancelled);
+        }
+    }
+}
+
+impl fmt::Debug for ReplyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyStream")
+            .field("pool", self.pool.name())
+            .finish_non_exhaustive()
+    }
+}

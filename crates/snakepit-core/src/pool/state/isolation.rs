@@ -1,0 +1,74 @@
+//! A worker that is held for one call, because the call may have killed one that it shared.
+
+use tokio::time::Instant;
+
+use super::{Effects, Granted, State, Unavailable};
+use crate::schedule::{Grant, WorkerKey};
+
+/// One look for a worker without other calls.
+pub(crate) struct Isolation {
+    /// The worker that is held from now on. `None` if none was taken.
+    pub(crate) held: Option<WorkerKey>,
+    /// The slot, if the worker has no other calls.
+    pub(crate) granted: Option<Granted>,
+    pub(crate) effects: Effects,
+}
+
+impl State {
+    /// Counts a call that waits for a worker of its own.
+    pub(crate) fn await_isolation(&mut self) {
+        self.stats.requests += 1;
+        self.stats.queued += 1;
+    }
+
+    /// Number of calls in the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.scheduler.queued()
+    }
+
+    /// Returns true if a held worker is gone, or another one will be empty sooner.
+    pub(crate) fn is_hold_void(&self, key: WorkerKey) -> bool {
+        !self.scheduler.is_held(key) || self.scheduler.is_worse(key)
+    }
+
+    /// Takes a slot of the held worker once its calls have ended. Holds a worker if `own` is `None`
+    /// and no other call holds one, so that the others serve.
+    pub(crate) fn isolate(&mut self, own: Option<WorkerKey>) -> Result<Isolation, Unavailable> {
+        if let Some(why) = self.unavailable() {
+            return Err(why);
+        }
+        let held = match own {
+            None if !self.held => self.scheduler.hold(),
+            _ => None,
+        };
+        self.held |= held.is_some();
+        let grant = held.or(own).and_then(|key| self.scheduler.take_alone(key));
+        let granted = grant.map(|grant| self.granted(grant));
+        let recall = held.and_then(|key| self.call_back(key));
+        Ok(Isolation {
+            held,
+            granted,
+            effects: Effects {
+                recalls: recall.into_iter().collect(),
+                ..Effects::default()
+            },
+        })
+    }
+
+    /// Notes that a call has its slot since `now`.
+    pub(crate) fn started(&mut self, grant: Grant, now: Instant) {
+        self.scheduler.started(grant, now);
+    }
+
+    /// Opens a held worker to all calls.
+    pub(crate) fn open(&mut self, key: WorkerKey) -> Effects {
+        self.held = false;
+        let (wakes, lost) = self.scheduler.unhold(key);
+        Effects {
+            wakes: self.granted_all(wakes),
+            lost,
+            changed: true,
+            ..Effects::default()
+        }
+    }
+}
