@@ -92,7 +92,7 @@ class Array:
             elif place == len(steps):
                 return part._rows(step)
             else:
-                raise TypeError("only the last index may be a slice; numpy knows more of them")
+                raise TypeError("only the last index may be a slice; numpy supports more")
         return part
 
     def _row(self, step: "Any") -> "Any":

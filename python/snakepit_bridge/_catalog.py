@@ -140,7 +140,7 @@ def _name_threads() -> None:
     if names:
         sys.stderr.write(
             f"threads that tools started still run and end with the worker: {', '.join(names)}; "
-            "a daemon ends at once, another one when it is done or `stop_grace` is over\n"
+            "daemon threads end immediately, others when they are done or after `stop_grace`\n"
         )
 
 

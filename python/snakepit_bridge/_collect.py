@@ -22,7 +22,7 @@ def classes(target: Target) -> "tuple[list[Any], Any]":
             return [], value
         kind = type(value).__qualname__
         raise LoadError(
-            f"`{target.reference}` is no function and no adapter class, it is of type {kind}",
+            f"`{target.reference}` is of type {kind}, not a function or an adapter class",
             help="name a function, a class or a module",
             file=_text.short_path(str(getattr(target.module, "__file__", None) or "")),
         )

@@ -38,7 +38,7 @@ def _holds(key: str, wanted: "Any", value: "Any") -> bool:
         return _shape(value) == list(wanted)
     if key == "dtype":
         return not hasattr(value, "dtype") or str(value.dtype) == wanted
-    raise ValueError(f"there is no constraint {key!r}")
+    raise ValueError(f"unknown constraint {key!r}")
 
 
 def _shape(value: "Any") -> "list[int]":

@@ -118,14 +118,15 @@ def _help(error: BaseException) -> str:
         parent, _, _ = error.name.rpartition(".")
         if parent:
             # Python looks for a module in a package that it has found.
-            return f"correct the name: `{parent}` is there and has no module `{error.name}`"
+            return f"correct the name: `{parent}` exists, but has no module `{error.name}`"
         name = error.name
         return f"install `{name}` for {sys.executable}, or add its directory to the Python path"
     missing = _missing_variable(error)
     if missing:
         return (
             f"pass it to the workers: `inherit_env = [{_quoted(missing)}]` in the settings of "
-            "the pool, or `PoolBuilder::env`; they get a short list of variables (docs/profiles.md)"
+            "the pool, or `PoolBuilder::env`; by default they receive a short list of variables "
+            "(docs/profiles.md)"
         )
     return safe(_of_the_host(error, "help"))
 

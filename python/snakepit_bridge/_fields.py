@@ -103,11 +103,11 @@ def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) ->
     try:
         pairs = list(given.items())
     except Exception as error:
-        _sink.warn("attributes", f"attributes are left out: {type(error).__name__}")
+        _sink.warn("attributes", f"attributes are ignored: {type(error).__name__}")
         return out
     for key, value in pairs:
         if len(out) >= room:
-            _sink.warn("attributes", f"attributes beyond {room} of a record are left out")
+            _sink.warn("attributes", f"attributes beyond {room} of a record are ignored")
             break
         try:
             known = _seen.get(key) if type(key) is str else None
@@ -117,7 +117,7 @@ def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) ->
             else:
                 out[shown] = attribute(value)
         except Exception as error:
-            _sink.warn("attribute", f"an attribute is left out: {type(error).__name__}")
+            _sink.warn("attribute", f"an attribute is ignored: {type(error).__name__}")
     return out
 
 

@@ -71,7 +71,7 @@ def find(reference: str) -> Target:
         head, attribute = reference, ""
     if not head or (colon and not attribute) or "\0" in reference:
         raise LoadError(
-            f"`{reference}` is no adapter reference",
+            f"`{reference}` is not an adapter reference",
             help="write path/to/tools.py, path/to/tools.py:function, package.module or "
             "package.module:Class",
         )
@@ -214,7 +214,7 @@ def _no_file(path: str, folder: str, name: str) -> LoadError:
         return LoadError(f"adapter `{path}` is a directory", help="name a .py file in it")
     if os.path.exists(os.path.join(folder, name)):
         return LoadError(
-            f"adapter `{path}` is no regular file",
+            f"adapter `{path}` is not a regular file",
             help="name a file with Python code; pipes and devices cannot be imported",
         )
     if not os.path.isdir(folder):
@@ -239,7 +239,7 @@ def _import_longest(name: str, dotted: bool) -> "tuple[ModuleType, str]":
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
         raise LoadError(
-            f"`{name}` is no module name",
+            f"`{name}` is not a module name",
             help="write path/to/tools.py for a file, package.module for a module",
         )
     rest: list[str] = []
@@ -266,7 +266,7 @@ def _no_module(name: str, missing: str) -> LoadError:
     parent, _, top = (missing or name).rpartition(".")
     if parent:
         # Python looks for a module in a package that it has found.
-        help = f"correct the name: `{parent}` is there and has no module `{missing or name}`"
+        help = f"correct the name: `{parent}` exists, but has no module `{missing or name}`"
     elif os.path.exists(f"{top}.py"):
         help = f"did you mean the file `{top}.py`?"
     else:

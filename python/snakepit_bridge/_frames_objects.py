@@ -67,7 +67,8 @@ def array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, dic
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise Refused(
             path,
-            f"is a column of objects that Arrow lacks: {str(error).partition(chr(10))[0][:200]}",
+            "is a column of objects that Arrow does not support: "
+            f"{str(error).partition(chr(10))[0][:200]}",
             "convert it, for example with `.astype(str)`",
         ) from None
     if name in _COMPARED:
@@ -101,7 +102,7 @@ def _of_arrays(cells: "list[Any]", path: str, pa: "Any") -> "Any":
     try:
         return pa.array(cells, from_pandas=False)
     except pa.ArrowException as error:
-        what = f"is a column of arrays of {dtype}, which Arrow lacks: {error}"
+        what = f"is a column of arrays of {dtype}, which Arrow does not support: {error}"
         raise Refused(path, what, "convert it with `.map(lambda cell: cell.tolist())`") from None
 
 

@@ -83,7 +83,7 @@ def _schema(
         empty = pa.Schema.from_pandas(frame.iloc[:0], preserve_index=indexed or None)
     except Exception as error:
         reason = str(error).partition("\n")[0][:200]
-        raise Refused("", f"has names that Arrow lacks: {reason}", _RENAME) from None
+        raise Refused("", f"has names that Arrow does not support: {reason}", _RENAME) from None
     metadata = dict(empty.metadata)
     described = json.loads(metadata[b"pandas"])
     if not indexed and "range" in notes:
@@ -118,8 +118,8 @@ def _names(frame: "Any", labels: "Any") -> None:
     try:
         json.dumps(frame.attrs)
     except (TypeError, ValueError, RecursionError):
-        help = "send it apart, and the frame with `value.attrs = {}`"
-        raise Refused(".attrs", "has values that JSON lacks", help) from None
+        help = "send it separately, and the frame with `value.attrs = {}`"
+        raise Refused(".attrs", "has values that JSON does not support", help) from None
     if not labels.is_unique:
         twice = labels[labels.duplicated()][0]
         raise Refused(
@@ -146,8 +146,8 @@ def _has_no_more(value: "Any", pandas: "Any") -> None:
     plain = "Series" if isinstance(value, pandas.Series) else "DataFrame"
     raise Refused(
         "",
-        "says more than its columns do",
-        f"send `pandas.{plain}(value)`, and its attributes apart",
+        "has attributes besides its columns",
+        f"send `pandas.{plain}(value)`, and its attributes separately",
     )
 
 
@@ -177,7 +177,7 @@ def _array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, An
             help = f'convert it with `.astype("{dtype.newbyteorder("=").name}")`'
         else:
             help = "convert it with `.astype(...)`"
-        what = f"is a column of {dtype}, which Arrow lacks{reason}"
+        what = f"is a column of {dtype}, which Arrow does not support{reason}"
         raise Refused(path, what, help) from None
 
 
@@ -206,8 +206,8 @@ def _compare(frame: "Any", back: "Any") -> None:
             what = f"is of {one.dtype}, and would come back as {two.dtype}"
             raise Refused(_level(index, level), what, help)
     if frame.attrs != back.attrs:
-        help = "send it apart, and the frame with `value.attrs = {}`"
-        raise Refused(".attrs", "has values that JSON gives back as others", help)
+        help = "send it separately, and the frame with `value.attrs = {}`"
+        raise Refused(".attrs", "has values that JSON returns changed", help)
 
 
 def _same(one: "Any", two: "Any") -> bool:

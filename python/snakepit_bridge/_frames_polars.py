@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def encode(value: "Any", polars: "Any") -> "tuple[int, bytes] | None":
     """Return the kind and the stream of a frame or a series; `None` for other polars objects."""
     if isinstance(value, polars.LazyFrame):
-        raise Refused("", "is a plan of polars without data", "send `value.collect()`")
+        raise Refused("", "is a lazy query of polars, which has no data", "send `value.collect()`")
     if isinstance(value, polars.Series):
         return POLARS_SERIES, _written(value.to_frame(), polars)
     if isinstance(value, polars.DataFrame):
@@ -23,7 +23,7 @@ def _written(frame: "Any", polars: "Any") -> bytes:
         if "Object" in str(dtype):
             raise Refused(
                 f"[{name!r}]",
-                f"is a column of {dtype}, which Arrow lacks",
+                f"is a column of {dtype}, which Arrow does not support",
                 "convert it, for example with `.map_elements(str, return_dtype=pl.String)`",
             )
     stream = _stream(frame, polars)

@@ -71,8 +71,8 @@ def _refuse(adapter: "Any", tool: Tool) -> None:
     import sys
 
     name = type(adapter).__qualname__
-    why = "yields a stream" if tool.kind != "call" else "wants arguments"
+    why = "yields a stream" if tool.kind != "call" else "requires arguments"
     sys.stderr.write(
-        f"snakepit: `{name}.health` ({tool.file}:{tool.line}) {why}, so it is no health "
-        "check; give it no parameters and let it return, or give it another name\n"
+        f"snakepit: `{name}.health` ({tool.file}:{tool.line}) {why}, so it is not a "
+        "health check; give it no parameters and let it return, or give it another name\n"
     )

@@ -30,7 +30,7 @@ def arguments(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
     if not args:
         return kwargs
     if kwargs:
-        raise TypeError("pass the arguments of a host tool by name or by place, not both")
+        raise TypeError("pass the arguments of a host tool by name or by position, not both")
     return args[0] if len(args) == 1 and type(args[0]) is dict else list(args)
 
 

@@ -41,10 +41,10 @@ class Instrument:
             return
         number = _fields.number(value)
         if number is None or number != number or number in (float("inf"), float("-inf")):
-            self._refuse(f"takes finite numbers, not {_fields.text(value, 99)}")
+            self._refuse(f"accepts finite numbers only, not {_fields.text(value, 99)}")
             return
         if self._kind == COUNTER and number < 0:
-            self._refuse(f"is a counter and only grows, not by {number}")
+            self._refuse(f"is a counter and cannot be increased by {number}")
             return
         attributes = _fields.attributes({**(given or {}), **more} if more else given)
         key = tuple(attributes.items())
@@ -54,7 +54,7 @@ class Instrument:
             self._keep(key, number)
 
     def _refuse(self, why: str) -> None:
-        _sink.warn(f"value {self.name}", f"a measurement is left out: `{self.name}` {why}")
+        _sink.warn(f"value {self.name}", f"a measurement is ignored: `{self.name}` {why}")
 
     def _put(self, attributes: "dict[str, Any]", number: float) -> bool:
         outer, trace, call, _ = _span.here()

@@ -176,7 +176,7 @@ def _read(
             fits = kinds & (_NUMBERS | _OPEN) if number else kinds
             keywords = keywords if number and kinds & _NUMBERS else []
         if not fits:
-            scope.unchecked.append(f"the bound `{name}={shown}` says nothing about its type")
+            scope.unchecked.append(f"the bound `{name}={shown}` does not apply to its type")
         limits.append((rule, bound, text.format(shown)))
         for keyword in keywords:
             said = shown if rule == "pattern" else getattr(item, name)

@@ -14,7 +14,7 @@ def explain() -> str:
     version = "{}.{}".format(*sys.version_info)
     wanted = f"_native{extension_suffixes()[0]}" if free else "_native.abi3.so"
     if wanted in there:
-        return f"SP5006: {wanted} is there, but {kind}CPython {version} cannot load it"
+        return f"SP5006: {wanted} exists, but {kind}CPython {version} cannot load it"
     build = f"cargo xtask python --free-threaded {sys.executable}" if free else "cargo xtask python"
     return (
         f"SP5006: there is no snakepit_bridge.{wanted} for {kind}CPython {version}, "

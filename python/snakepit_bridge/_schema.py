@@ -128,7 +128,7 @@ class Scope:
         try:
             return self.convert(annotation)
         except RecursionError:
-            reason = "it nests too deep"
+            reason = "it is nested too deeply"
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
         self.names, self.defs, self.refs = kept
@@ -171,7 +171,9 @@ class Scope:
         """Return the spec that accepts any value, and note the annotation."""
         if annotation is not _Unknown:
             named = getattr(annotation, "__qualname__", None) or repr(annotation)
-            self.unchecked.append(f"`{str(named)[:80]}` is no type that values are checked for")
+            self.unchecked.append(
+                f"`{str(named)[:80]}` is not a type that values are checked against"
+            )
         return ANY, {}
 
     def text_(self, text: str) -> "tuple[tuple[Any, ...], dict[str, Any]]":

@@ -90,7 +90,7 @@ def take_turns(tools: "list[Tool]", target: Target, checks: str) -> None:
         name = _name(subject)
         if checks == "strict":
             raise LoadError(
-                f"{name} does not say that it is thread-safe, and its worker has several slots",
+                f"{name} is not declared thread-safe, but its worker has several slots",
                 help=_HELP,
                 file=tool.file,
                 line=tool.line,

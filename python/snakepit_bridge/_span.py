@@ -104,8 +104,8 @@ class Span:
         if self._open:
             _sink.warn(
                 "begun twice",
-                f"span {self.name!r} is begun again before it has ended, which changes nothing; "
-                "make a span for each piece of work",
+                f"span {self.name!r} is started again before it has ended, which has no effect; "
+                "create one span for each piece of work",
             )
             self._depth += 1
             return self
@@ -159,7 +159,7 @@ class Span:
         try:
             self._open.pop()
         except IndexError:
-            what = "has ended already" if self._used else "was never begun"
+            what = "has ended already" if self._used else "was never started"
             _sink.warn(f"ended {what}", f"span {self.name!r} {what}; end each span once")
             return
         if self.is_recorded:

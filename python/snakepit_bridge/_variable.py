@@ -160,6 +160,6 @@ def infer_type(name: str, value: "Any") -> str:
             return found
         return "embedding" if len(value.shape) == 1 else "tensor"
     raise TypeError(
-        f"variable {name!r} does not exist, and a {kind.__name__} does not tell its type: "
-        "use register_variable(name, type, value)"
+        f"variable {name!r} does not exist, and its type cannot be inferred from a "
+        "{kind.__name__}: use register_variable(name, type, value)"
     )

@@ -136,14 +136,18 @@ def _fault(value: _Any, path: str, depth: int) -> "str | None":
     if isinstance(value, float):
         if value - value == 0:
             return None
-        return f"{path} is {value}, which JSON has no number for: send None or a text such as 'NaN'"
+        return (
+            f"{path} is {value}, which JSON cannot represent: send None or a string such as 'NaN'"
+        )
     if depth == 100:
         return f"{path[:60]}… nests more than 100 levels deep"
     if isinstance(value, dict):
         keys = [_key(key) for key in value]
         for key, text in zip(value, keys, strict=True):
             if text is None:
-                return f"{path} has the key {key!r:.60}, which is no key of JSON: send its text"
+                return (
+                    f"{path} has the key {key!r:.60}, which is not a JSON key: send it as a string"
+                )
         if len(set(keys)) < len(keys):
             twice = next(text for text in keys if keys.count(text) > 1)
             return f"{path} has two keys that are {twice!r:.60} in JSON: send the pairs as a list"

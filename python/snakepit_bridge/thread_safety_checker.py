@@ -109,8 +109,9 @@ class ThreadSafetyChecker:
             self._found(
                 "concurrent_access",
                 name,
-                f"{listed} {verb} in {n_threads} threads at once; nothing declares that safe",
-                "protect what is written with a lock, then set `__thread_safe__ = True`",
+                f"{listed} {verb} in {n_threads} threads concurrently "
+                "without being declared thread-safe",
+                "protect the written data with a lock, then set `__thread_safe__ = True`",
             )
         except BaseException:
             self._leave(name, owner, thread, 0.0)
@@ -150,7 +151,8 @@ class ThreadSafetyChecker:
             "shared_access",
             method_name,
             f"`{method_name}` is used by {n_threads} threads",
-            "make sure that its runs cannot overlap, or protect what it writes with a lock",
+            "make sure that its runs cannot overlap, or protect the data that it writes with a "
+            "lock",
         )
         return False
 
@@ -221,8 +223,8 @@ class ThreadSafetyChecker:
             if lock["contended"] > lock["taken"] * _CONTENDED:
                 share = 100 * lock["contended"] // lock["taken"]
                 advice.append(
-                    f"{name}: {share} % of the takings of its lock had to wait; hold it for less, "
-                    "or use several locks"
+                    f"{name}: {share} % of the acquisitions of its lock had to wait; hold it for "
+                    "a shorter time, or use several locks"
                 )
         return {
             "enabled": self.enabled,
@@ -336,7 +338,7 @@ def print_thread_safety_report(file: "TextIO | None" = None) -> None:
         )
     for name, lock in sorted(report["locks"].items()):
         print(
-            f"  lock of {name}: taken {lock['taken']} times, waited {lock['contended']} times, "
+            f"  lock of {name}: acquired {lock['taken']} times, waited {lock['contended']} times, "
             f"{lock['waited_seconds']:.3f} s",
             file=out,
         )

@@ -272,7 +272,7 @@ class Fine(datetime.datetime):
 
 
 def test_subclasses_of_times_say_what_their_base_says_or_are_refused():
-    with pytest.raises(TypeError, match=r"\$\[0\] is .*, which is no time"):
+    with pytest.raises(TypeError, match=r"\$\[0\] is .*, which is not a time"):
         pack([NoTime(2020, 1, 1)])
     fine = Fine(2020, 1, 1)
     with pytest.raises(TypeError, match="with nanoseconds"):

@@ -121,7 +121,7 @@ def test_subclasses_of_arrays_are_views_or_are_refused():
         got = unpack(pack(sent))
         assert type(got) is np.ndarray and got.tolist() == sent.tolist()
     message, help = refusal(Units([1.0, 2.0]))
-    assert "says more than its elements do" in message and ".value" in help
+    assert "has attributes besides its elements" in message and ".value" in help
 
 
 def test_arrays_are_arrays_at_every_size():
@@ -138,7 +138,7 @@ def test_pandas_times():
     assert unpack(pack(moment)) == moment.to_pydatetime()
     assert unpack(pack(pd.Timedelta("1us"))) == datetime.timedelta(microseconds=1)
     for value, what in [
-        ([pd.NaT], "NaT, which is no time"),
+        ([pd.NaT], "NaT, which is not a time"),
         ([pd.Timestamp(1, unit="ns")], "with nanoseconds"),
         ([pd.Timedelta(999, "ns")], "with nanoseconds"),
         ([pd.NA], "NAType"),

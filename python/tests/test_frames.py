@@ -169,8 +169,12 @@ def test_a_series_of_pandas_comes_back_equal(name):
         (column({1}), "$['a'] is a column of objects of the type builtins.set", "sorted"),
         (column((1, 2)), "$['a'] is a column of objects of the type builtins.tuple", "map(list)"),
         (column(uuid.UUID(int=1)), "of the type uuid.UUID", "map(str)"),
-        (column(2**70), "$['a'] is a column of objects that Arrow lacks", "astype(str)"),
-        (column("\ud800"), "$['a'] is a column of objects that Arrow lacks", "astype(str)"),
+        (column(2**70), "$['a'] is a column of objects that Arrow does not support", "astype(str)"),
+        (
+            column("\ud800"),
+            "$['a'] is a column of objects that Arrow does not support",
+            "astype(str)",
+        ),
         (column({"x": 1}, {"y": 1}), "$['a'][0] would come back as {'x': 1, 'y': None}", "alike"),
         (column([1, 2.5]), "$['a'][0] would come back as [1.0, 2.5]", "alike"),
         (column("x", None, np.nan), "$['a'] marks missing values in several ways", "notna"),
@@ -189,9 +193,17 @@ def test_a_series_of_pandas_comes_back_equal(name):
             "$.index is a column of objects of several types",
             "astype",
         ),
-        (attributes({"a": object()}), "$.attrs has values that JSON lacks", "value.attrs = {}"),
-        (attributes({1: 2}), "$.attrs has values that JSON gives back", "value.attrs = {}"),
-        (pl.LazyFrame({"a": [1]}), "is a plan of polars without data", "value.collect()"),
+        (
+            attributes({"a": object()}),
+            "$.attrs has values that JSON does not support",
+            "value.attrs = {}",
+        ),
+        (attributes({1: 2}), "$.attrs has values that JSON returns changed", "value.attrs = {}"),
+        (
+            pl.LazyFrame({"a": [1]}),
+            "is a lazy query of polars, which has no data",
+            "value.collect()",
+        ),
         (
             pl.DataFrame({"o": pl.Series([object()], dtype=pl.Object)}),
             "$['o'] is a column of Object",
@@ -211,7 +223,7 @@ def test_a_subclass_with_attributes_is_refused():
     class Places(pd.DataFrame):
         _metadata = ("projection",)
 
-    with pytest.raises(TypeError, match="Places that says more than its columns do"):
+    with pytest.raises(TypeError, match="Places that has attributes besides its columns"):
         pack(Places({"a": [1]}))
 
 

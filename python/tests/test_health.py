@@ -45,8 +45,8 @@ def test_a_method_health_is_a_check_and_no_tool(source):
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        ("def health(self, patient): pass", "wants arguments"),
-        ("def health(self, ctx): pass", "wants arguments"),
+        ("def health(self, patient): pass", "requires arguments"),
+        ("def health(self, ctx): pass", "requires arguments"),
         ("def health(self): yield", "yields a stream"),
     ],
 )

@@ -72,7 +72,7 @@ def test_tools_are_called_by_name(ctx):
     assert ctx.call_host_tool("args", {"timeout": 1, "name": 2}) == [[], {"timeout": 1, "name": 2}]
     assert ctx.host_tools["args"](timeout=1) == [[], {"timeout": 1}]
     assert ctx.call_host_tool("args", name=1, tool_name=2) == [[], {"name": 1, "tool_name": 2}]
-    with pytest.raises(TypeError, match="by name or by place"):
+    with pytest.raises(TypeError, match="by name or by position"):
         ctx.call_host_tool("args", 1, b=2)
 
 

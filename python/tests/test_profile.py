@@ -166,7 +166,7 @@ def test_one_profile_at_a_time_and_each_only_once(worker):
     with pytest.raises(Refused, match="another profile"):
         Profile(worker, number=2000)
     first.ask(DROP)
-    with pytest.raises(Refused, match="no such profile"):
+    with pytest.raises(Refused, match="unknown profile"):
         first.ask(DROP)
     second = Profile(worker, seconds=0.02, number=3000)
     second.ended()

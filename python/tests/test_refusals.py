@@ -184,7 +184,7 @@ def polars_values():
         ("DataTypeClass", pl.Int64, "", "str(value)"),
         ("Datetime", pl.Datetime("us"), "", "str(value)"),
         ("GroupBy", frame.group_by("a"), "", "value.agg("),
-        ("LazyFrame", frame.lazy(), "without data", "value.collect()"),
+        ("LazyFrame", frame.lazy(), "has no data", "value.collect()"),
     ]
 
 

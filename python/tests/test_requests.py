@@ -191,7 +191,7 @@ def test_a_request_that_is_awaited_too_late(worker):
 
 def test_a_forked_child_cannot_ask(worker):
     text, answer = worker.call("in_fork")
-    assert text.startswith("RuntimeError: a forked child cannot ask")
+    assert text.startswith("RuntimeError: a forked child cannot send requests")
     assert answer == "parent"
 
 

@@ -299,7 +299,7 @@ def test_strict_checks_refuse_it(tmp_path):
     with pytest.raises(ToolError) as error:
         Worker(TURNS, slots=2, env=env)
     assert error.value.code == "SP5003"
-    assert "does not say that it is thread-safe" in error.value.fields["message"]
+    assert "is not declared thread-safe" in error.value.fields["message"]
     assert "__thread_safe__ = True" in error.value.fields["help"]
     with Worker(ADAPTER, slots=2, env=env) as worker:
         assert worker.shutdown() == 0

@@ -73,7 +73,7 @@ def test_runs_that_overlap_are_found_when_nothing_declares_them_safe(capsys):
     (finding,) = report["findings"]
     assert finding["kind"] == "concurrent_access" and finding["subject"] == "Undeclared.meet"
     assert report["warnings"] == [
-        "`Undeclared.meet` runs in 2 threads at once; nothing declares that safe"
+        "`Undeclared.meet` runs in 2 threads concurrently without being declared thread-safe"
     ]
     method = report["methods"]["Undeclared.meet"]
     assert (method["calls"], method["threads"], method["peak_concurrency"]) == (2, 2, 2)
@@ -267,7 +267,7 @@ def test_the_printed_report():
     assert text.startswith("thread safety: 1 finding(s)\n")
     assert "Declared.meet: 16 calls on 16 threads, 16 at once at most" in text
     assert "lock of Declared: taken 2 times, waited 1 times, 0.500 s" in text
-    assert "Declared: 50 % of the takings of its lock had to wait" in text
+    assert "Declared: 50 % of the acquisitions of its lock had to wait" in text
 
 
 class Careless(BaseAdapter):

@@ -111,7 +111,7 @@ fn plain(name: String) -> Result<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     ensure!(
         !name.is_empty() && !name.starts_with('.') && name.chars().all(good),
-        "`{name}` is no name for a baseline\n  help: use letters, digits, `-`, `_` and `.`"
+        "`{name}` is not a valid baseline name\n  help: use letters, digits, `-`, `_` and `.`"
     );
     Ok(name)
 }

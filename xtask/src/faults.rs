@@ -18,7 +18,7 @@ const TABLE: &str = "docs/faults.md";
 const HEAD: &str = "\
 # Faults
 
-What is done to hosts, workers and records, and what was seen when the suite ran last.
+The faults that the suite injects into hosts, workers and records, and the results of its last run.
 `cargo xtask faults --write` writes this file from the results of a run; `cargo xtask test faults`
 runs the suite and prints the same table. Row 0 is the loop of random kills.
 

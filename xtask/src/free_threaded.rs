@@ -55,7 +55,7 @@ pub(crate) fn suffix(python: &Path) -> Result<String> {
     let (free, suffix) = answer
         .trim()
         .split_once(' ')
-        .with_context(|| format!("{} does not say what it is", python.display()))?;
+        .with_context(|| format!("{} did not answer the probe", python.display()))?;
     ensure!(
         free == "1",
         "{} is not a free-threaded interpreter\n  help: leave `--free-threaded` out; the usual build serves it",

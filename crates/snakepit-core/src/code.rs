@@ -65,7 +65,7 @@ codes! {
     InvalidPayload = "SP2006",
     /// A result or a chunk holds a value that cannot be sent.
     UnsendableResult = "SP2007",
-    /// The arguments are neither a map, an array nor nil.
+    /// The arguments must be a map, an array or nil.
     InvalidArguments = "SP2008",
     /// A streaming tool was called as a plain one, or the other way round.
     WrongCallKind = "SP2009",
@@ -91,15 +91,15 @@ codes! {
     AffinityBusy = "SP4007",
     /// The session's worker is gone, and the session's data in its memory is lost.
     AffinityLost = "SP4008",
-    /// The pool remembers as many strict sessions as it can.
+    /// The pool cannot remember more strict sessions.
     AffinityFull = "SP4009",
-    /// A nested call could only wait for calls that wait for it.
+    /// A nested call would wait forever for calls that wait for it.
     Deadlock = "SP4010",
     /// The call has killed too many workers and is rejected for a while.
     Quarantined = "SP4011",
     /// Workers fail; calls are rejected at once for a while.
     CircuitOpen = "SP4012",
-    /// The worker died while it had the call.
+    /// The worker died during the call.
     WorkerDied = "SP5001",
     /// The worker did not start.
     StartFailed = "SP5002",
@@ -161,7 +161,7 @@ codes! {
     HostToolPanicked = "SP8006",
     /// The deadline passed while a host tool ran.
     HostToolTimeout = "SP8007",
-    /// Calls are nested too deep in one another.
+    /// Calls are nested too deeply.
     TooDeep = "SP8008",
     /// A request to the host names a call that is not running.
     NotRunning = "SP8009",

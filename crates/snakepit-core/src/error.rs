@@ -86,7 +86,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The worker died while it had the call.
+    /// The worker died during the call.
     #[error("worker `{worker}` died: {}", Printable(reason))]
     WorkerDied {
         /// The worker.
@@ -116,7 +116,7 @@ pub enum Error {
     },
     /// Calls before this one lost their workers: this one was rejected and never sent.
     #[error(
-        "{} of pool `{pool}` failed too often, calls are refused for {retry_after:?}",
+        "{} of pool `{pool}` failed too often, calls are rejected for {retry_after:?}",
         .tool.as_ref().map_or_else(|| "workers".to_owned(), |tool| format!("workers with `{}`", Printable(tool)))
     )]
     CircuitOpen {
@@ -138,7 +138,7 @@ pub enum Error {
     /// The session's worker is gone, and the session's data in its memory is lost. The call has not
     /// run.
     #[error(
-        "worker `{worker}` of session `{session}` is gone, and what the session had in its memory is lost"
+        "worker `{worker}` of session `{session}` has ended, and the session's state in its memory is lost"
     )]
     AffinityLost {
         /// The session.
@@ -148,7 +148,7 @@ pub enum Error {
         /// Number of workers that the session has had in this pool, including that one.
         generation: u64,
     },
-    /// The pool remembers as many strict sessions as it can.
+    /// The pool cannot remember more strict sessions.
     #[error("pool `{pool}` has {limit} strict sessions already")]
     AffinityFull {
         /// The pool.
@@ -156,7 +156,7 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// A nested call could only wait for calls that wait for it.
+    /// A nested call would wait forever for calls that wait for it.
     #[error(
         "the call at depth {depth} would wait forever: all slots of pool `{pool}` that it could use belong to calls that wait for it, directly or in other pools"
     )]

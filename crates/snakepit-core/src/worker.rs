@@ -136,7 +136,7 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Returns true if a slot accepts further short calls by [`call`](Self::call) while one runs in
     /// it. Each is in the worker's hands once its future was polled, and they run one after the
     /// other in that order. Such a worker also supports [`recall`](Self::recall), and reports its
-    /// death as not ambiguous for a call that was never begun.
+    /// death as not ambiguous for a call that was never started.
     fn takes_ahead(&self) -> bool {
         false
     }

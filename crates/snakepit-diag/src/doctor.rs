@@ -118,7 +118,7 @@ mod tests {
             "containment",
             "strict modes",
             "open files",
-            "orphaned ends",
+            "orphan reaping",
             "orphans",
         ];
         assert_eq!(names, expected);

@@ -193,7 +193,7 @@ impl From<&Error> for ErrorReport {
             } => {
                 report.block("output", output);
                 report.help = Some(if *cause == Death::OutOfMemory {
-                    "give the worker's control group more memory, or the tool less work at once"
+                    "give the worker's control group more memory, or the tool less data at a time"
                         .into()
                 } else if *ambiguous {
                     "the tool may have run in part; repeat the call only if running it twice is harmless".into()
@@ -226,12 +226,14 @@ impl From<&Error> for ErrorReport {
 const fn help(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::Saturated { bound, .. } => match bound {
-            QueueBound::Bytes { .. } => "send less at once, or raise `workers` or `queue_bytes`",
+            QueueBound::Bytes { .. } => {
+                "send less data concurrently, or raise `workers` or `queue_bytes`"
+            }
             QueueBound::Session { .. } => {
                 "wait for earlier calls of the session, or raise `session_queue_limit`"
             }
             QueueBound::Wait { .. } => "try again later, or raise `workers` or the time-out",
-            _ => "call less at once, or raise `workers` or `queue_limit`",
+            _ => "make fewer concurrent calls, or raise `workers` or `queue_limit`",
         },
         Error::Timeout {
             phase: Phase::Queue,
@@ -241,18 +243,18 @@ const fn help(error: &Error) -> Option<&'static str> {
             phase: Phase::Call, ..
         } => "the tool took too long; raise the time-out",
         Error::Timeout { .. } => "workers took too long to start; raise `start_timeout`",
-        Error::Quarantined { .. } => "mend what this call does; it is let in again later",
+        Error::Quarantined { .. } => "fix the call; the pool accepts it again after the quarantine",
         Error::CircuitOpen { .. } => {
-            "look at why workers fail; calls are tried again by themselves"
+            "fix the cause of the worker failures; the pool retries automatically"
         }
         Error::AffinityBusy { .. } => "call again later, or use `strict_queue` to wait for it",
-        Error::AffinityLost { .. } => "call again: the session gets another worker",
+        Error::AffinityLost { .. } => "call again: the session moves to another worker",
         Error::AffinityFull { .. } => "delete sessions that are over, or use `hint`",
         Error::Deadlock { .. } => "raise `workers`, or nest calls less deeply",
         Error::Closed(_) => "the pool was shut down; start it again",
-        Error::TooLarge { .. } => "send less at once, or raise `max_payload`",
+        Error::TooLarge { .. } => "send less at a time, or raise `max_payload`",
         Error::Payload(PayloadError::Decode { .. }) => {
-            "ask for another type, or for `snakepit::Value` to see what came"
+            "request another type, or `snakepit::Value` to see the value"
         }
         Error::Payload(_) => "see docs/values.md for what can be sent",
         _ => return None,
@@ -262,8 +264,8 @@ const fn help(error: &Error) -> Option<&'static str> {
 impl From<&StartError> for ErrorReport {
     fn from(error: &StartError) -> Self {
         let mut report = Self::new(error.code, error.message.clone());
-        let told = error.tool_error.as_deref();
-        if let Some(error) = told {
+        let tool_error = error.tool_error.as_deref();
+        if let Some(error) = tool_error {
             report.code = error.code;
             report.message = raw(error);
             report.tool(error);
@@ -272,7 +274,7 @@ impl From<&StartError> for ErrorReport {
             report.details.push(Detail::Line("exit", exit.clone()));
         }
         // The tool's error already holds the traceback, which the output would repeat.
-        if told.is_none_or(|error| error.traceback.is_empty()) {
+        if tool_error.is_none_or(|error| error.traceback.is_empty()) {
             report.block("output", &error.output);
         }
         if let Some(stacks) = &error.stacks {

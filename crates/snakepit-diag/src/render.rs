@@ -113,7 +113,7 @@ fn render_pool(pool: &PoolReport, style: Style) -> String {
         counters.errors + counters.call_timeouts + counters.queue_timeouts + counters.saturated;
     let _ = write!(
         text,
-        "\n  calls   {}: {} ok, {failed} failed, {} cancelled, {} repeated",
+        "\n  calls   {}: {} ok, {failed} failed, {} cancelled, {} retried",
         counters.requests, counters.succeeded, counters.cancelled, counters.retries
     );
     for (label, times) in [("service", pool.service_time), ("wait   ", pool.queue_time)] {

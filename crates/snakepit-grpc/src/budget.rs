@@ -25,7 +25,7 @@ impl Budget {
                 let limit = self.limit;
                 let message = format!("the answer is larger than the limit of {limit} bytes");
                 let mut error = ToolError::new(ErrorCode::PayloadTooLarge, message);
-                error.help = "ask for less at once, or raise the limit".to_owned();
+                error.help = "request less at a time, or raise the limit".to_owned();
                 return Err(error.into());
             }
         }
@@ -47,9 +47,9 @@ pub(crate) fn check_repeats<'a>(
         return Ok(());
     };
     let start: String = twice.chars().take(60).collect();
-    let message = format!("variable {start:?} is asked for more than once in one request");
+    let message = format!("variable {start:?} is requested more than once in one request");
     let mut error = ToolError::new(ErrorCode::InvalidRequest, message);
-    error.help = "ask for each variable once".to_owned();
+    error.help = "request each variable once".to_owned();
     Err(error.into())
 }
 

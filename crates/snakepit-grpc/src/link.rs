@@ -7,7 +7,6 @@
 //! While a tool runs, it may send requests to the host on the same connection; `HostRequests`
 //! answers them.
 
-mod asked;
 mod batches;
 mod calls;
 mod chunks;
@@ -23,6 +22,7 @@ mod outbox;
 mod parser;
 mod parts;
 mod pending;
+mod pending_reply;
 mod pings;
 mod profile_data;
 mod profiles;
@@ -35,10 +35,10 @@ mod source;
 mod spans;
 mod stops;
 
-pub use asked::Asked;
 pub use client::{DescribeError, LinkClient};
 pub use control::ControlClient;
 pub use many::{decode_items, decode_results, encode_items};
 pub use parser::{Parsed, Parser, ProtocolError};
+pub use pending_reply::PendingReply;
 pub use request::{HostOp, HostRequest, HostRequests};
 pub use source::Source;

@@ -64,7 +64,7 @@ pub struct Missing {
 
 impl Missing {
     /// Converts the worker's counts of the records that it has dropped.
-    const fn told(dropped: u64, too_large: u64) -> Self {
+    const fn reported(dropped: u64, too_large: u64) -> Self {
         let too_large = if too_large < dropped {
             too_large
         } else {
@@ -114,7 +114,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
                 ..Missing::default()
             };
         };
-        let mut missing = Missing::told(frame.dropped, frame.too_large);
+        let mut missing = Missing::reported(frame.dropped, frame.too_large);
         for record in &frame.records {
             match self.read(record) {
                 Ok(record) => record.into_iter().for_each(&mut take),
@@ -291,7 +291,7 @@ pub fn count(head: &Bytes) -> (u64, Missing) {
         } else {
             records
         },
-        Missing::told(dropped, too_large),
+        Missing::reported(dropped, too_large),
     )
 }
 

@@ -46,8 +46,9 @@ impl Unusable {
 
 fn not_recorded(error: &Error) -> StartError {
     let code = error.code();
-    let message =
-        format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
+    let message = format!(
+        "no interpreter can be probed, because its process cannot be recorded ({code}): {error}"
+    );
     let mut start = StartError::new(ErrorCode::StartFailed, message);
     start.help = Some(error.help().to_owned());
     start
@@ -113,7 +114,7 @@ async fn output(
         let exit = registration.wait(LAST_MOMENT);
         // The row is not waited for; if it stays, the next sweep finds no process for it.
         let _ = registration.release();
-        exit.map_or_else(|| "closed its output and went on".to_owned(), describe)
+        exit.map_or_else(|| "closed its output but did not exit".to_owned(), describe)
     });
     Ok((out, err, ended.await.map_err(std::io::Error::other)?))
 }

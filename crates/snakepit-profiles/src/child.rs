@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::ending::describe;
-use self::ending::{Told, watch_child, watched};
+use self::ending::{EndSenders, watch_child, watched};
 use crate::oom::Counter;
 use crate::output::{self, Log, Tail};
 use crate::run::Run;
@@ -130,7 +130,7 @@ impl Process {
         let (sender, exit) = watch::channel(None);
         let (ended_sender, ended) = watch::channel(false);
         let (gone_sender, gone) = watch::channel(false);
-        let told = Told {
+        let senders = EndSenders {
             ended: ended_sender,
             exit: sender,
             gone: gone_sender,
@@ -140,7 +140,7 @@ impl Process {
             Arc::clone(&group),
             drains,
             tail.clone(),
-            told,
+            senders,
             tasks.clone(),
         ));
         Ok(Self {
@@ -192,7 +192,7 @@ impl Process {
         self.tail.lines()
     }
 
-    /// Resolves as soon as the leader has ended, or was killed and does not die.
+    /// Resolves as soon as the leader has ended, or was killed but has not ended.
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.clone();
         // Without a sender the runtime is shutting down together with its workers.
@@ -200,7 +200,7 @@ impl Process {
     }
 
     /// Resolves once the leader is gone and the rest of the group has been killed, or once the
-    /// leader was killed and does not die. Python's resource trackers have had their time to clean
+    /// leader was killed but has not ended. Python's resource trackers have had their time to clean
     /// up by then.
     pub(crate) async fn gone(&self) -> WorkerExit {
         let exit = self.exited().await;
@@ -210,8 +210,8 @@ impl Process {
         exit
     }
 
-    /// Resolves once the leader is gone, with its last output, or once it was killed and does not
-    /// die.
+    /// Resolves once the leader is gone, with its last output, or once it was killed but has not
+    /// ended.
     pub(crate) async fn exited(&self) -> WorkerExit {
         let mut exit = self.exit.clone();
         let seen = exit
@@ -272,7 +272,7 @@ impl Process {
         if let Some(registration) = lock(&self.group.registration).as_ref()
             && let Err(error) = registration.terminate()
         {
-            tracing::debug!(%error, "a worker cannot be asked to end");
+            tracing::debug!(%error, "SIGTERM could not be sent to a worker");
         }
     }
 

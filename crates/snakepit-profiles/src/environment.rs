@@ -100,7 +100,7 @@ pub(crate) fn warn_of_ignored(environment: &Environment) {
         };
         if let Some(expected) = expected(name, &value.to_string_lossy()) {
             let value = value.to_string_lossy();
-            tracing::warn!(name, %value, expected, "a setting of workers is ignored");
+            tracing::warn!(name, %value, expected, "ignored an invalid setting of workers");
         }
     }
 }

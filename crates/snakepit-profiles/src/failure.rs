@@ -54,7 +54,7 @@ pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
     };
     let mut start = StartError::new(code, message);
     start.help = Some(if gone {
-        "the interpreter was there before; restore it, or name another".to_owned()
+        "the interpreter existed when the pool started; restore it, or set another one".to_owned()
     } else {
         "check the permissions of the file and the limits on processes and memory".to_owned()
     });
@@ -78,7 +78,7 @@ impl Failure<'_> {
         }
         error.help = Some(hint.text.unwrap_or_else(|| {
             if exit.reason.contains("SIGKILL") {
-                "it was killed from outside; see whether the system is out of memory".to_owned()
+                "it was killed by another process or the kernel; check whether the system is out of memory".to_owned()
             } else {
                 "read its output above; the adapter or a library it imports ended the process"
                     .to_owned()
@@ -144,8 +144,8 @@ impl Failure<'_> {
             ),
             (Stage::Connecting, None) => (
                 format!("worker `{worker}` did not connect within {after:?}"),
-                "raise `start_timeout` if the machine is busy, and see what Python does at its \
-                 start (`sitecustomize`, a slow file system)"
+                "raise `start_timeout` if the machine is busy, and check what Python runs when \
+                 it starts (`sitecustomize`, a slow file system)"
                     .to_owned(),
             ),
             (Stage::Loading, _) => (
@@ -161,7 +161,9 @@ impl Failure<'_> {
 
     /// Returns the error of a runtime with another version of the link.
     pub(crate) fn other_version(&self, version: u32) -> StartError {
-        let message = format!("`snakepit_bridge` speaks link version {version}, which is not ours");
+        let message = format!(
+            "`snakepit_bridge` speaks link version {version}, which this program does not support"
+        );
         let mut error = self.error(ErrorCode::NoBridge, message);
         error.help = Some("install the `snakepit-bridge` that belongs to this program".to_owned());
         error.permanent = true;

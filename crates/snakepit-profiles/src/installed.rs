@@ -58,7 +58,7 @@ impl Installed {
         let answer = interpreter.answer(run, SCRIPT, &names).await?;
         parse(&answer).ok_or_else(|| {
             let program = interpreter.executable.display();
-            let message = format!("{program} does not tell which distributions it has");
+            let message = format!("{program} does not report which distributions it has");
             StartError::new(ErrorCode::NoInterpreter, message)
         })
     }

@@ -59,7 +59,7 @@ pub(crate) async fn launch(
     getrandom::fill(&mut token.0).map_err(|error| {
         StartError::new(
             ErrorCode::StartFailed,
-            format!("no random token can be made: {error}"),
+            format!("no random token can be created: {error}"),
         )
     })?;
     mend(recipe).await?;

@@ -44,8 +44,8 @@ impl Counter {
             return false;
         };
         let mut explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = explained.get(&self.file).map_or(self.kills, |told| *told);
-        let before = told.max(self.kills);
+        let last = explained.get(&self.file).copied().unwrap_or(self.kills);
+        let before = last.max(self.kills);
         if now <= before {
             return false;
         }

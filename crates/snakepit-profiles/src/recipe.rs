@@ -51,7 +51,7 @@ impl Recipe {
         environment::warn_of_ignored(&environment);
         let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {
             let mut error = StartError::new(ErrorCode::StartFailed, message);
-            error.help = Some("set TMPDIR to a short path that can be written to".to_owned());
+            error.help = Some("set TMPDIR to a short, writable path".to_owned());
             error.permanent = true;
             error
         })?;

@@ -41,7 +41,7 @@ pub enum Workload {
 
 /// The error of parsing an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is none of {choices}")]
+#[error("unknown name `{given}`; choose one of {choices}")]
 pub struct UnknownName {
     given: String,
     choices: String,
@@ -121,8 +121,8 @@ fn recommend<S: AsRef<str>>(
         let worst = report.with(report.worst()).map(quoted).collect::<Vec<_>>();
         let list = worst.join(", ");
         return process(match report.worst() {
-            Verdict::Unsafe => format!("threads must not use {list} at once"),
-            _ => format!("nothing certain is known of {list} in threads"),
+            Verdict::Unsafe => format!("threads must not use {list} concurrently"),
+            _ => format!("the thread safety of {list} is unknown"),
         });
     }
     let parallel = interpreter.parallel_threads();
@@ -135,7 +135,7 @@ fn recommend<S: AsRef<str>>(
     match (workload, back) {
         (Workload::IoBound, _) => thread(
             WAITING,
-            "calls that wait let others run, with or without a GIL",
+            "waiting calls do not block others, with or without a GIL",
         ),
         (Workload::SharedMemory, None) if parallel => thread(
             cores.get(),
@@ -206,18 +206,14 @@ mod tests {
             (
                 false,
                 "matplotlib",
-                "threads must not use `matplotlib` at once",
+                "threads must not use `matplotlib` concurrently",
             ),
             (
                 true,
                 "matplotlib",
-                "threads must not use `matplotlib` at once",
+                "threads must not use `matplotlib` concurrently",
             ),
-            (
-                false,
-                "mine",
-                "nothing certain is known of `mine` in threads",
-            ),
+            (false, "mine", "the thread safety of `mine` is unknown"),
             (true, "grpcio", "`grpcio` switches the GIL on"),
         ] {
             let (profile, threads, reason) = on(free, Workload::CpuBound, &["numpy", library]);
@@ -249,6 +245,9 @@ mod tests {
         }
         assert_eq!("thread".parse(), Ok(ProfileKind::Thread));
         let error = "fibre".parse::<ProfileKind>().unwrap_err();
-        assert_eq!(error.to_string(), "`fibre` is none of process, thread");
+        assert_eq!(
+            error.to_string(),
+            "unknown name `fibre`; choose one of process, thread"
+        );
     }
 }

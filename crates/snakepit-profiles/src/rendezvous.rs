@@ -117,7 +117,7 @@ impl Rendezvous {
             .tempdir_in(parent)
             .map_err(|error| {
                 format!(
-                    "no private directory can be made in {}: {error}",
+                    "no private directory can be created in {}: {error}",
                     parent.display()
                 )
             })?;
@@ -227,7 +227,9 @@ fn private(dir: &Path) -> std::io::Result<()> {
     if ours && meta.mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(std::io::Error::other("others may write to what is there"))
+    Err(std::io::Error::other(
+        "other users can write to the existing directory",
+    ))
 }
 
 impl Drop for Rendezvous {
@@ -270,7 +272,7 @@ async fn admit(mut stream: UnixStream, expected: &Table) -> Result<(), String> {
         .peer_cred()
         .map_err(|error| format!("its user is unknown: {error}"))?;
     if peer.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(format!("it is of another user ({})", peer.uid()));
+        return Err(format!("it belongs to another user ({})", peer.uid()));
     }
     let mut fixed = [0; FIXED_LEN];
     let short = |error: std::io::Error| format!("its preamble is incomplete: {error}");
@@ -282,7 +284,7 @@ async fn admit(mut stream: UnixStream, expected: &Table) -> Result<(), String> {
 
     let mut table = lock(expected);
     // One answer for both cases: a guess must not reveal which names exist.
-    let refused = || format!("unknown worker or wrong token (it says {worker:?})");
+    let refused = || format!("unknown worker or wrong token (it claims to be {worker:?})");
     let entry = table.get_mut(&worker).ok_or_else(refused)?;
     if !entry.token.matches(&preamble.token) {
         return Err(refused());

@@ -99,7 +99,7 @@ impl Run {
         if !support.death_pipe {
             tracing::warn!(
                 tier = tier_name(support.tier()),
-                "this kernel does not end workers together with their host; the next start will"
+                "this kernel does not end workers with their host; the next start ends them"
             );
         }
         sweep_in_background(registry.clone(), events.clone());
@@ -266,11 +266,13 @@ fn sweep_in_background(registry: Registry, events: Events) {
             });
             match swept {
                 Ok(()) => cleanup.end(killed, leftover),
-                Err(error) => tracing::warn!(%error, "what dead hosts left cannot be swept"),
+                Err(error) => {
+                    tracing::warn!(%error, "the sweep of processes left by dead hosts failed")
+                }
             }
         });
     if let Err(error) = sweeping {
-        tracing::warn!(%error, "what dead hosts left is not swept");
+        tracing::warn!(%error, "the sweep of processes left by dead hosts could not start");
     }
 }
 
@@ -278,16 +280,16 @@ fn log_sweep(report: &SweepReport) {
     for run in &report.runs {
         for killed in &run.killed {
             let worker = killed.worker_id.as_deref().unwrap_or("unknown");
-            tracing::warn!(run = %run.run_id, pid = killed.pid, worker, "killed what a dead host left");
+            tracing::warn!(run = %run.run_id, pid = killed.pid, worker, "killed a process left by a dead host");
         }
         for left in &run.left {
-            tracing::warn!(run = %run.run_id, ?left, "left alone what a dead host left");
+            tracing::warn!(run = %run.run_id, ?left, "did not end a process left by a dead host");
         }
         if !run.leftover.is_empty() {
-            tracing::error!(run = %run.run_id, pids = ?run.leftover, "killed, yet not dead");
+            tracing::error!(run = %run.run_id, pids = ?run.leftover, "killed, but still running");
         }
         if let Some(problem) = &run.problem {
-            tracing::warn!(run = %run.run_id, problem, "a run cannot be swept completely");
+            tracing::warn!(run = %run.run_id, problem, "the sweep of a run is incomplete");
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn without_secrets(mut stacks: Stacks) -> Stacks {
 
 /// Redacts the names of the threads and replaces numbers of attempts by numbers of calls. Drops
 /// tasks of calls that have ended meanwhile.
-pub(crate) fn told(stacks: Stacks, links: &[LinkClient]) -> Stacks {
+pub(crate) fn with_call_numbers(stacks: Stacks, links: &[LinkClient]) -> Stacks {
     let number_of = |attempt| links.iter().find_map(|link| link.number_of(attempt));
     let mut stacks = without_secrets(stacks);
     stacks.threads.retain_mut(|thread| {

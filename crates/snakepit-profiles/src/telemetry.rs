@@ -89,7 +89,7 @@ struct Second {
     /// Log records that went to the log.
     lines: u32,
     /// True if dropped records were reported.
-    told: bool,
+    reported: bool,
 }
 
 impl Telemetry {
@@ -284,7 +284,7 @@ fn read_all(jobs: &Receiver<Job>) {
         if let (Err(_), Some(frame)) = (&read, frame) {
             reports.lose(&frame);
         }
-        let told = catch_unwind(AssertUnwindSafe(|| {
+        let counted = catch_unwind(AssertUnwindSafe(|| {
             if size > 0 {
                 reports.done(size);
             }
@@ -292,7 +292,7 @@ fn read_all(jobs: &Receiver<Job>) {
                 reports.tell_dropped();
             }
         }));
-        let read = read.and(told);
+        let read = read.and(counted);
         if read.is_err() {
             reports.tell_panic();
         }
@@ -349,7 +349,7 @@ impl Reports {
 
     /// Reports dropped records, at most once per second.
     fn tell_dropped_once(&self) {
-        if self.dropped.is_some() && !std::mem::replace(&mut self.second().told, true) {
+        if self.dropped.is_some() && !std::mem::replace(&mut self.second().reported, true) {
             self.tell_dropped();
         }
     }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::child::Process;
 use crate::explained::{Explain, Explained};
 use crate::launch::Capabilities;
-use crate::stacks::{masked, told};
+use crate::stacks::{masked, with_call_numbers};
 use crate::telemetry::Reports;
 
 /// Time that a failed call waits for the exit status; only a machine without a free CPU takes so
@@ -192,9 +192,9 @@ impl Worker for PythonWorker {
     where
         Self: 'async_trait,
     {
-        let asked = self.slot(slot).and_then(|link| link.begin(request));
+        let sent = self.slot(slot).and_then(|link| link.begin(request));
         Box::pin(async move {
-            match async { self.slot(slot)?.answer(asked?).await }.await {
+            match async { self.slot(slot)?.answer(sent?).await }.await {
                 // Boxed: otherwise the future of every call would have room for it.
                 Err(error @ CallError::Died { .. }) => Err(Box::pin(self.explain(error)).await),
                 answer => answer,
@@ -295,7 +295,10 @@ impl Worker for PythonWorker {
     }
 
     async fn stacks(&self, wait: Duration) -> Option<snakepit_core::error::Stacks> {
-        Some(told(self.control.stacks(wait).await?, &self.slots))
+        Some(with_call_numbers(
+            self.control.stacks(wait).await?,
+            &self.slots,
+        ))
     }
 
     async fn profile(&self, profile: &Profile) -> Result<Box<dyn Profiling>, String> {

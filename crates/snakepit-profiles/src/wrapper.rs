@@ -57,8 +57,8 @@ pub(crate) fn decide(
                 .to_owned(),
         ),
         None => Err(
-            "it is a script that does not pass its environment on; a worker needs what its host \
-             puts there"
+            "it is a script that does not pass its environment on; a worker needs the variables \
+             that its host sets"
                 .to_owned(),
         ),
     }

@@ -30,7 +30,7 @@ pub(crate) fn own() -> Result<PathBuf, Refusal> {
     let own = groups
         .lines()
         .find_map(|line| line.strip_prefix("0::/"))
-        .ok_or_else(|| refuse("this process is in no control group of version 2"))?;
+        .ok_or_else(|| refuse("this process is not in a control group of version 2 (cgroup v2)"))?;
     let dir = ROOTS
         .iter()
         .map(|root| Path::new(root).join(own))
@@ -46,7 +46,7 @@ pub(crate) fn own() -> Result<PathBuf, Refusal> {
 
 /// Creates a control group, checks that it can be killed, and removes it.
 pub(crate) fn probe() -> Result<(), Refusal> {
-    let failed = |e: io::Error| Refusal(format!("a control group cannot be made: {e}"));
+    let failed = |e: io::Error| Refusal(format!("a control group cannot be created: {e}"));
     let run = RunId::random().map_err(failed)?;
     let dir = create(&own()?, run, 0).map_err(failed)?;
     let killable = dir.join("cgroup.kill").exists();

@@ -102,7 +102,7 @@ fn group(birth: Birth<'_>) -> Result<PathBuf, Failure> {
     cgroup::create(&parent, run, generation).map_err(|e| {
         let parent = parent.display();
         Failure::Mode(Refusal(format!(
-            "a control group cannot be made in {parent}: {e}"
+            "a control group cannot be created in {parent}: {e}"
         )))
     })
 }

@@ -147,7 +147,7 @@ impl fmt::Display for DirProblem {
             Self::ForeignOwner { owner, us } => {
                 write!(f, "belongs to user {owner}, this program runs as user {us}")
             }
-            Self::WorldWritable => f.write_str("is writable for its group or for everybody"),
+            Self::WorldWritable => f.write_str("is writable by its group or by all users"),
             Self::NotWritable(why) => write!(f, "cannot be written to: {why}"),
             Self::Network(kind) => write!(f, "lies on a network file system ({kind})"),
             Self::TooLong { bytes, limit } => {
@@ -188,8 +188,8 @@ impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link => f.write_str("it is a symbolic link"),
-            Self::Kind => f.write_str("it is no regular file"),
-            Self::NoSocket => f.write_str("it is no socket"),
+            Self::Kind => f.write_str("it is not a regular file"),
+            Self::NoSocket => f.write_str("it is not a socket"),
             Self::Foreign(problem) => write!(f, "it {problem}"),
             Self::Size { size, limit } => write!(f, "it has {size} bytes, {limit} are possible"),
         }
@@ -257,7 +257,9 @@ impl fmt::Display for SpawnProblem {
             Self::NotAbsolute => f.write_str("the path is not absolute"),
             Self::NotFound => f.write_str("there is no such file"),
             Self::NotExecutable => f.write_str("the file may not be executed"),
-            Self::BadFormat => f.write_str("it is no program, or its interpreter is missing"),
+            Self::BadFormat => {
+                f.write_str("it is not an executable program, or its interpreter is missing")
+            }
             Self::WorkingDir(dir) => {
                 write!(
                     f,
@@ -266,10 +268,13 @@ impl fmt::Display for SpawnProblem {
                 )
             }
             Self::BadArgument(text) => {
-                write!(f, "{text:?} holds a byte that cannot be passed on")
+                write!(
+                    f,
+                    "{text:?} is not a valid argument or name of an environment variable"
+                )
             }
-            Self::Resources(error) => write!(f, "the system has no room for it: {error}"),
-            Self::Vanished => f.write_str("the process was gone at once"),
+            Self::Resources(error) => write!(f, "the system is out of resources: {error}"),
+            Self::Vanished => f.write_str("the process ended immediately"),
             Self::Other(error) => write!(f, "{error}"),
         }
     }
@@ -338,8 +343,8 @@ impl Error {
                 DirProblem::Symlink => "name the directory that the link points to",
                 _ => "choose a directory that belongs to the user of this program",
             },
-            Self::Untrusted { .. } => "find out who has put it there, and remove it",
-            Self::Io { .. } => "look at the permissions and the health of the file system",
+            Self::Untrusted { .. } => "find out which program or user created it, and remove it",
+            Self::Io { .. } => "check the permissions and the health of the file system",
             Self::Full { .. } => "free space in the data directory's file system",
             Self::Corrupt { .. } => "start again: the sweep moves damaged files to quarantine",
             Self::Version { .. } => "start again: the sweep moves files of other formats away",

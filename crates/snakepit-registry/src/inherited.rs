@@ -94,8 +94,8 @@ enum Seen {
     /// The child was seen alive. `marked` is `true` if it carries a mark that this process does not
     /// have.
     Alive { marked: bool },
-    /// The child had ended when it was first seen; `looks` counts the checks since then.
-    Ended { looks: u32 },
+    /// The child had ended when it was first seen; `sightings` counts the checks since then.
+    Ended { sightings: u32 },
 }
 
 impl Known {
@@ -121,13 +121,13 @@ impl Known {
                 self.seen.insert(key, Seen::Alive { marked });
                 continue;
             }
-            let seen = self.seen.entry(key).or_insert(Seen::Ended { looks: 0 });
+            let seen = self.seen.entry(key).or_insert(Seen::Ended { sightings: 0 });
             let inherited = match seen {
                 _ if groups.contains(&stat.pgid) || groups.contains(&stat.session) => true,
                 Seen::Alive { marked } => *marked,
-                Seen::Ended { looks } => {
-                    *looks += 1;
-                    *looks > FORGOTTEN && session.is_some_and(|own| own != stat.session)
+                Seen::Ended { sightings } => {
+                    *sightings += 1;
+                    *sightings > FORGOTTEN && session.is_some_and(|own| own != stat.session)
                 }
             };
             if inherited {

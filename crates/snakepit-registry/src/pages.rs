@@ -140,7 +140,7 @@ impl Meta {
         }
         let at = page_at + PAGE_HEADER;
         if u32_at(data, at)? != MAGIC {
-            return damaged("it is no LMDB file");
+            return damaged("it is not an LMDB file");
         }
         let version = u32_at(data, at + 4)?;
         if version != DATA_VERSION {

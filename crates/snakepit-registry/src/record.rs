@@ -54,7 +54,7 @@ pub struct Record {
 #[non_exhaustive]
 pub enum RecordError {
     /// The row does not begin with the header of a record.
-    #[error("a row is no record")]
+    #[error("a row is not a record")]
     NotARecord,
     /// The row was written by another version.
     #[error("a row has format {0}")]

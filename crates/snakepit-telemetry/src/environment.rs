@@ -146,7 +146,7 @@ impl TelemetryConfig {
                     "none" => {}
                     other => {
                         let help = "write otlp, none or, for metrics, prometheus";
-                        let message = format!("names an exporter that is not there: \"{other}\"");
+                        let message = format!("names an unknown exporter: \"{other}\"");
                         return Err(ConfigError::new(name, message, help));
                     }
                 }

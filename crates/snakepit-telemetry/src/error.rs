@@ -27,7 +27,7 @@ pub enum TelemetryError {
     },
     /// The thread of the exporters cannot be started.
     #[error(
-        "the thread of the exporters cannot be started: {0}; see the limits of threads and descriptors"
+        "the thread of the exporters cannot be started: {0}; check the limits of threads and descriptors"
     )]
     Thread(#[source] io::Error),
 }

@@ -201,7 +201,7 @@ fn sampler(sampling: Sampling) -> Sampler {
 }
 
 fn refused(error: &opentelemetry_otlp::ExporterBuildError) -> TelemetryError {
-    let help = "see the variables that begin with OTEL_EXPORTER_OTLP_";
+    let help = "check the variables that begin with OTEL_EXPORTER_OTLP_";
     TelemetryError::setting("otlp", format!("cannot be used: {error}"), help)
 }
 

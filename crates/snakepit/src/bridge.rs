@@ -53,7 +53,7 @@ impl PoolGateway {
         };
         let Some(Found { pool, tool, left }) = found else {
             let message = match &call.peer {
-                Some(peer) => format!("`{peer}`, which has tool `{}`, takes no calls", call.tool),
+                Some(peer) => format!("`{peer}`, which has tool `{}`, accepts no calls", call.tool),
                 None => format!("no pool has a tool named `{}`", call.tool),
             };
             let error = ToolError::new(ErrorCode::UnknownTool, message);

@@ -67,7 +67,7 @@ impl Snakepit {
         let mut error = ToolError::new(ErrorCode::UnknownTool, message);
         error.help = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "`tools()` and `host_tools().list(..)` say what there is".to_owned(),
+            None => "list the tools with `tools()` and `host_tools().list(..)`".to_owned(),
         };
         Err(Error::Tool(Box::new(error)))
     }

@@ -103,7 +103,7 @@ impl From<&BuildError> for Report {
             BuildError::Signals { .. } => Self::usage(
                 error.code(),
                 error.to_string(),
-                "see how many descriptors are open: each signal needs one",
+                "check how many descriptors are open: each signal needs one",
             ),
             BuildError::HostTool(error) => {
                 Self::usage(error.code(), error.to_string(), error.help())

@@ -131,7 +131,7 @@ impl Host {
                 ..self
             },
             Err(error) => {
-                tracing::warn!(%error, "nobody can look into this host");
+                tracing::warn!(%error, "the admin service could not start");
                 self
             }
         }

@@ -90,7 +90,7 @@ impl From<TelemetryError> for BuildError {
                 other.code(),
                 "otlp".to_owned(),
                 format!("cannot be started: {other}"),
-                "see the limits of threads and descriptors".to_owned(),
+                "check the limits of threads and descriptors".to_owned(),
             ),
         };
         // A variable keeps its own name.

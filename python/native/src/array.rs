@@ -84,7 +84,7 @@ fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     let (name, shape, data) = read().map_err(|error| failed(&error))?;
     let dtype = DType::of_name(&name).ok_or_else(|| {
         EncodeError::new(format!(
-            "is an array of {name}, which is no known type of elements"
+            "is an array of {name}, which is not a known element type"
         ))
     })?;
     let written = raw::with_buffer(&data, |view| {
@@ -149,7 +149,7 @@ fn block(dtype: DType, shape: &[usize], data: &[u8], out: &mut Vec<u8>) -> Resul
     let length = FIXED + 8 * shape.len() + data.len();
     if u32::try_from(length).is_err() {
         return Err(EncodeError::new(format!(
-            "is an array of {length} bytes, which no payload holds"
+            "is an array of {length} bytes, which is larger than any payload"
         )));
     }
     crate::msgpack::ext_header(out, ext::ARRAY, length);
@@ -215,7 +215,7 @@ fn read(block: &[u8]) -> Result<(DType, Vec<usize>, &[u8]), String> {
     let (lengths, data) = rest
         .split_at_checked(8 * dimensions)
         .ok_or_else(|| "the shape of an array is cut short".to_owned())?;
-    let too_large = || "the array's shape asks for more bytes than there can be".to_owned();
+    let too_large = || "the array's shape needs more bytes than can be addressed".to_owned();
     let mut shape = Vec::with_capacity(dimensions);
     // Zero in one dimension must not hide an absurd length in another.
     let mut size = dtype.size;
@@ -232,7 +232,7 @@ fn read(block: &[u8]) -> Result<(DType, Vec<usize>, &[u8]), String> {
         return Ok((dtype, shape, data));
     }
     Err(format!(
-        "the array has {} bytes of data where its type and shape ask for {expected}",
+        "the array has {} bytes of data where its type and shape need {expected}",
         data.len()
     ))
 }

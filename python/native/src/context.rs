@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::clock;
 use crate::link::{Failure, Link, Outcome, Waited};
 use crate::port::Port;
-use crate::request::{Asked, failure, give_up, value};
+use crate::request::{PendingRequest, failure, give_up, value};
 
 /// The call that a tool runs for.
 #[pyclass(frozen, module = "snakepit_bridge")]
@@ -105,9 +105,10 @@ impl Context {
                 "this would block the event loop that all calls of the worker run on: await the method that ends in `_async`",
             ));
         }
-        let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
-        let deadline = asked.deadline;
-        let number = asked.send(py, &self.link, self.call_id, &self.cancelled, None)?;
+        let request =
+            PendingRequest::new(op, name, body, timeout, self.deadline, self.max_payload)?;
+        let deadline = request.deadline;
+        let number = request.send(py, &self.link, self.call_id, &self.cancelled, None)?;
         let outcome = loop {
             match py.detach(|| self.link.wait(number, deadline)) {
                 Waited::Done(outcome) => break outcome,
@@ -149,9 +150,10 @@ impl Context {
         timeout: Option<f64>,
         port: &Port,
     ) -> PyResult<(u64, Option<f64>)> {
-        let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
-        let deadline = asked.deadline;
-        let number = asked.send(
+        let request =
+            PendingRequest::new(op, name, body, timeout, self.deadline, self.max_payload)?;
+        let deadline = request.deadline;
+        let number = request.send(
             py,
             &self.link,
             self.call_id,

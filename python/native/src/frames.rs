@@ -90,7 +90,7 @@ fn fits(size: usize) -> Result<(), EncodeError> {
     if u32::try_from(size + FIXED + ALIGNMENT).is_ok() {
         return Ok(());
     }
-    let what = format!("is a frame of {size} bytes, which no payload holds");
+    let what = format!("is a frame of {size} bytes, which is larger than any payload");
     Err(EncodeError::new(what).help("send it in parts"))
 }
 

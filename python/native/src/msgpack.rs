@@ -139,7 +139,7 @@ impl<'a> Scanner<'a> {
             0xc1 => {
                 return Err(Malformed {
                     at: self.at - 1,
-                    what: "0xc1 begins no value",
+                    what: "0xc1 is not a valid first byte of a value",
                 });
             }
             0xc2 => Token::Bool(false),

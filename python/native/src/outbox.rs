@@ -137,7 +137,7 @@ impl Outbox {
         state.seal();
         push_header(&mut state.bytes, header, &[], body.len());
         state.bytes.extend_from_slice(body);
-        self.linger(py, state)
+        self.flush_later(py, state)
     }
 
     /// Adds one item to the open frame; opens a frame with `header` if there is none.
@@ -161,7 +161,7 @@ impl Outbox {
             push_header(&mut state.bytes, header, &[], 0);
         }
         state.bytes.extend_from_slice(item);
-        self.linger(py, state)
+        self.flush_later(py, state)
     }
 
     /// Marks the open frame as the last of its call and writes it. With a head, or without an open
@@ -212,7 +212,7 @@ impl Outbox {
         }
     }
 
-    fn linger(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {
+    fn flush_later(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {
         if state.bytes.len() >= FULL {
             return self.flush_locked(py, state, &[]);
         }

@@ -25,7 +25,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// Time of the request for which the thread waits for the lock.
-    asked: Option<Instant>,
+    since: Option<Instant>,
     stopped: bool,
 }
 
@@ -38,8 +38,8 @@ impl Probe {
         if state.stopped {
             return None;
         }
-        if let Some(asked) = state.asked {
-            return Some(clock::now() - asked);
+        if let Some(since) = state.since {
+            return Some(clock::now() - since);
         }
         if thread.is_none() {
             let shared = Arc::clone(&self.shared);
@@ -47,7 +47,7 @@ impl Probe {
             *thread = start(shared).ok();
         }
         if thread.is_some() {
-            state.asked = Some(clock::now());
+            state.since = Some(clock::now());
             self.shared.changed.notify_one();
         }
         None
@@ -73,7 +73,7 @@ fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     builder.spawn(move || {
         while shared.wait() {
             Python::try_attach(|_| ());
-            lock(&shared.state).asked = None;
+            lock(&shared.state).since = None;
         }
     })
 }
@@ -82,7 +82,7 @@ impl Shared {
     /// Waits for a request. Returns `false` if the thread is to end.
     fn wait(&self) -> bool {
         let state = lock(&self.state);
-        let rests = |state: &mut State| state.asked.is_none() && !state.stopped;
+        let rests = |state: &mut State| state.since.is_none() && !state.stopped;
         let state = self.changed.wait_while(state, rests);
         !state.unwrap_or_else(PoisonError::into_inner).stopped
     }

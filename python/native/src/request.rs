@@ -18,14 +18,14 @@ use crate::{clock, current, fork};
 
 /// An encoded request, ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct PendingRequest {
     message: pb::HostRequest,
     body: Vec<u8>,
     /// Time at which the tool stops waiting for the answer.
     pub(crate) deadline: Option<Instant>,
 }
 
-impl Asked {
+impl PendingRequest {
     pub(crate) fn new(
         op: i32,
         name: String,
@@ -36,13 +36,13 @@ impl Asked {
     ) -> PyResult<Self> {
         if fork::in_child() {
             return Err(PyRuntimeError::new_err(
-                "a forked child cannot ask the host: its parent has the connection",
+                "a forked child cannot send requests to the host: the connection belongs to its parent",
             ));
         }
         let timeout = timeout
             .map(|seconds| {
                 Duration::try_from_secs_f64(seconds).map_err(|_| {
-                    PyValueError::new_err(format!("a timeout of {seconds} seconds is not possible"))
+                    PyValueError::new_err(format!("{seconds} seconds is not a valid timeout"))
                 })
             })
             .transpose()?;
@@ -179,7 +179,7 @@ pub(crate) fn value<'py>(
         }),
         Outcome::TooLarge(size) => {
             let message = format!("the host's answer of {size} bytes is larger than the limit");
-            let help = "ask for less, or raise `max_payload` of the pool";
+            let help = "request less, or raise `max_payload` of the pool";
             Err(host_error(py, &message, "SP2005", help, ""))
         }
         Outcome::Failed(why) => Err(failure(py, why, call)),

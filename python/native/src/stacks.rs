@@ -38,11 +38,11 @@ pub(crate) struct Stacks {
     snapshot: Option<Snapshot>,
     names: Arc<Names>,
     reports: Arc<Reports>,
-    asked: Mutex<Asked>,
+    requests: Mutex<Requests>,
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct Requests {
     numbers: Vec<u64>,
     running: bool,
 }
@@ -55,23 +55,23 @@ impl Stacks {
             snapshot: Snapshot::prepare(py).ok(),
             names: Arc::default(),
             reports,
-            asked: Mutex::default(),
+            requests: Mutex::default(),
         }
     }
 
     /// Queues a request, which is answered later. Requests that arrive during one dump get the
     /// result of the next.
     pub(crate) fn ask(self: &Arc<Self>, number: u64) {
-        let mut asked = self.lock();
-        if asked.numbers.len() < MAX_WAITING {
-            asked.numbers.push(number);
+        let mut requests = self.lock();
+        if requests.numbers.len() < MAX_WAITING {
+            requests.numbers.push(number);
         }
-        if !asked.running {
+        if !requests.running {
             let this = Arc::clone(self);
             let thread = std::thread::Builder::new()
                 .name("snakepit-stacks".to_owned())
                 .stack_size(256 << 10);
-            asked.running = thread.spawn(move || this.answer()).is_ok();
+            requests.running = thread.spawn(move || this.answer()).is_ok();
         }
     }
 
@@ -91,10 +91,10 @@ impl Stacks {
     }
 
     fn waiting(&self) -> Option<Vec<u64>> {
-        let mut asked = self.lock();
-        let numbers = std::mem::take(&mut asked.numbers);
-        asked.running = !numbers.is_empty();
-        asked.running.then_some(numbers)
+        let mut requests = self.lock();
+        let numbers = std::mem::take(&mut requests.numbers);
+        requests.running = !numbers.is_empty();
+        requests.running.then_some(numbers)
     }
 
     fn look(&self) -> io::Result<StackDump> {
@@ -122,8 +122,8 @@ impl Stacks {
         Ok(fit(threads, whole && written.complete))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -177,7 +177,7 @@ fn after(time: Duration) -> Instant {
 pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<bool> {
     if !(1..=4).contains(&kind) {
         return Err(PyValueError::new_err(format!(
-            "{kind} is no kind of record: 1 event, 2 span, 3 log record, 4 measurement"
+            "{kind} is not a kind of record: 1 event, 2 span, 3 log record, 4 measurement"
         )));
     }
     // A forked copy of the worker never speaks for it, and its locks may be in any state.

@@ -136,7 +136,10 @@ def _mapping(given: "Any") -> "Mapping[str, Any]":
         return {}
     if hasattr(given, "items"):
         return given
-    _sink.warn("mapping", f"telemetry takes mappings, not {type(given).__name__}: it is left out")
+    _sink.warn(
+        "mapping",
+        f"telemetry accepts mappings, not {type(given).__name__}: the value is ignored",
+    )
     return {}
 
 

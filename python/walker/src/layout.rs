@@ -144,7 +144,7 @@ impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version(minor) => write!(f, "the layout of CPython 3.{minor} is not known here"),
-            Self::Offsets => f.write_str("the offsets in `_PyRuntime` make no sense"),
+            Self::Offsets => f.write_str("the offsets in `_PyRuntime` are implausible"),
         }
     }
 }

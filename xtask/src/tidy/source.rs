@@ -20,11 +20,11 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["XX", "X"], "fix it, or open an issue"),
     (
         &["#[al", "low("],
-        "use `#[expect(…, reason = \"…\")]`, which tells when it is no longer needed",
+        "use `#[expect(…, reason = \"…\")]`, which reports when it is no longer needed",
     ),
     (
         &["#![al", "low("],
-        "use `#![expect(…, reason = \"…\")]`, which tells when it is no longer needed",
+        "use `#![expect(…, reason = \"…\")]`, which reports when it is no longer needed",
     ),
     (
         &["#[ig", "nore"],

@@ -8,7 +8,7 @@ use crate::events::TraceContext;
 use crate::id::{CallId, PoolName, SessionId, WorkerId};
 
 events! {
-    /// A pool begins to start its workers.
+    /// A pool starts its first workers.
     PoolInitStarted "pool.init_started" DEBUG { pool: PoolName, workers: u64 }
     /// All workers of a pool are ready for the first time.
     PoolInitComplete "pool.init_complete" INFO { pool: PoolName, workers: u64, duration_ms: u64 }
@@ -19,9 +19,9 @@ events! {
     }
     /// A call took the last free slot of a pool, or was rejected while all were taken (`rejected`).
     PoolCapacityReached "pool.capacity_reached" TRACE { pool: PoolName, capacity: u64, load: u64, rejected: bool }
-    /// A pool changes its number of workers by itself.
+    /// The autoscaler of a pool changes its number of workers.
     PoolScaled "pool.scaled" INFO { pool: PoolName, from: u64, to: u64, reason: &'static str }
-    /// A spare worker takes the place of another and gets calls.
+    /// A spare worker replaces another one and receives calls.
     PoolSpareUsed "pool.spare_used" INFO { pool: PoolName, worker: WorkerId }
     /// A pool stops starting workers for a while.
     PoolGaveUp "pool.gave_up" ERROR { pool: PoolName, error: String }
@@ -30,27 +30,27 @@ events! {
 
     /// A call waits for a slot.
     CallQueued "call.queued" TRACE { pool: PoolName, call: CallId, tool: Arc<str>, session: Option<SessionId>, queue_size: u64 }
-    /// A call has a slot and is sent to its worker; `queued` if it had waited. Again for each
-    /// further attempt.
+    /// A call has a slot and is sent to its worker; `queued` if it waited. Emitted again for
+    /// each further attempt.
     CallDispatched "call.dispatched" TRACE {
         pool: PoolName, worker: WorkerId, slot: u16, call: CallId, tool: Arc<str>, attempt: u32, queued: bool, queued_us: u64,
     }
-    /// A call is over for its caller. Exactly one for each call, however it ended; for each batch
-    /// of `execute_many` one.
+    /// A call is over for its caller. Emitted exactly once for each call, however it ended, and
+    /// once for each batch of `execute_many`.
     CallCompleted "call.completed" TRACE {
         pool: PoolName, worker: Option<WorkerId>, call: CallId, tool: Arc<str>, outcome: &'static str, code: Option<&'static str>,
         items: u64, failed: u64, attempts: u32, sent_bytes: u64, received_bytes: u64, queued_us: u64, duration_us: u64,
         trace: Option<Shown<TraceContext>>,
     }
-    /// A call timed out while a worker had it.
+    /// A call timed out on a worker.
     CallTimedOut "call.timed_out" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str>, stacks: Option<String> }
     /// A caller no longer waits for its call; the slot stays taken until the tool ends.
     CallAbandoned "call.abandoned" DEBUG { pool: PoolName, worker: WorkerId, call: CallId }
     /// The tool of an abandoned call has ended.
     CallStopped "call.stopped" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, step: &'static str, duration_us: u64 }
-    /// A worker gave a call back that it had not begun; the call is made elsewhere.
+    /// A worker returned a call that it had not started; another worker gets it.
     CallGivenBack "call.given_back" DEBUG { pool: PoolName, call: CallId, tool: Arc<str> }
-    /// A call that shares the blame for the death of a worker is tried alone.
+    /// A call that may have caused the death of a worker is retried alone on a worker.
     CallIsolated "call.isolated" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str> }
     /// A call has killed too many workers and is rejected for a while.
     CallQuarantined "call.quarantined" WARN { pool: PoolName, worker: WorkerId, tool: Arc<str>, reason: String }
@@ -65,19 +65,19 @@ events! {
         duration_us: u64,
     }
 
-    /// A call is made again.
+    /// A call is retried.
     RetryAttempt "retry.attempt" DEBUG {
         pool: PoolName, call: CallId, tool: Arc<str>, attempt: u32, wait_ms: u64, code: &'static str, error: String,
     }
-    /// A call succeeded after it was made again.
+    /// A call succeeded after a retry.
     RetrySuccess "retry.success" DEBUG { pool: PoolName, call: CallId, tool: Arc<str>, attempt: u32 }
-    /// A call is not made again: its attempts, its time or the budget of its pool is used up.
+    /// A call is not retried: its attempts, its time or the retry budget of its pool is used up.
     RetryExhausted "retry.exhausted" INFO {
         pool: PoolName, call: CallId, tool: Arc<str>, attempt: u32, reason: &'static str, code: &'static str,
     }
     /// A circuit breaker opened: calls are rejected for a while.
     CircuitOpened "circuit.opened" WARN { pool: PoolName, tool: Option<Arc<str>> }
-    /// A circuit breaker lets trial calls pass.
+    /// A circuit breaker accepts trial calls.
     CircuitHalfOpen "circuit.half_open" INFO { pool: PoolName, tool: Option<Arc<str>> }
     /// A circuit breaker closed: workers answer again.
     CircuitClosed "circuit.closed" INFO { pool: PoolName, tool: Option<Arc<str>> }
@@ -98,8 +98,8 @@ events! {
     }
     /// A worker is started in place of one that died.
     WorkerRestarted "worker.restarted" DEBUG { pool: PoolName, worker: WorkerId }
-    /// A worker is replaced: it gets no further calls. With the reason `worker_died` it is gone
-    /// already.
+    /// A worker is replaced: it receives no further calls. With the reason `worker_died` it has
+    /// ended already.
     WorkerRecycled "worker.recycled" INFO {
         pool: PoolName, worker: WorkerId, reason: &'static str, replacement: Option<WorkerId>, uptime_seconds: f64, request_count: u64,
         memory_bytes: Option<u64>,
@@ -108,19 +108,19 @@ events! {
     WorkerRecycleFailed "worker.recycle_failed" WARN {
         pool: PoolName, worker: WorkerId, reason: &'static str, error: String, retry_after_ms: u64,
     }
-    /// A worker is ended because its last calls did not end in time after it was replaced.
+    /// A replaced worker is ended because its last calls did not end in time.
     WorkerDrainExpired "worker.drain_expired" WARN { pool: PoolName, worker: WorkerId }
     /// The `cleanup` of an adapter was cut short; it has `stop_grace` to end.
     WorkerCleanupCut "worker.cleanup_cut" WARN {
         pool: PoolName, worker: WorkerId, adapter: String, reason: String, grace_seconds: f64,
     }
-    /// A worker did not stop a cancelled call in time; it drains for the sake of its other calls.
+    /// A worker did not stop a cancelled call in time; it drains so that its other calls can end.
     WorkerStuck "worker.stuck" WARN { pool: PoolName, worker: WorkerId, call: CallId }
     /// A worker did not stop a cancelled call in time and is killed.
     WorkerKilled "worker.killed" WARN { pool: PoolName, worker: WorkerId, call: CallId, stacks: Option<String> }
     /// An idle worker does not answer: it is killed and replaced.
     WorkerSuspect "worker.suspect" WARN { pool: PoolName, worker: WorkerId, misses: u32, stacks: Option<String> }
-    /// A busy worker cannot be reached: it gets no further calls until it answers.
+    /// A busy worker does not answer heartbeats: it receives no further calls until it answers.
     WorkerQuiet "worker.quiet" WARN { pool: PoolName, worker: WorkerId, misses: u32, held_seconds: f64 }
     /// A busy worker uses no CPU time.
     WorkerStalled "worker.stalled" INFO { pool: PoolName, worker: WorkerId, flat_seconds: f64, held_seconds: f64, misses: u32 }
@@ -134,18 +134,18 @@ events! {
     }
     /// The health checks of a worker succeed again.
     WorkerHealthCheckRecovered "worker.health_check_recovered" INFO { pool: PoolName, worker: WorkerId, failures: u32 }
-    /// An import switched the GIL on: slots of this worker take turns from now on.
+    /// An import switched the GIL on: the slots of this worker now take turns.
     WorkerGilEnabled "worker.gil_enabled" WARN { pool: PoolName, worker: WorkerId, module: String }
 
-    /// The heartbeats of a pool's workers begin.
+    /// The heartbeat monitor of a pool has started.
     HeartbeatMonitorStarted "heartbeat.monitor_started" DEBUG { pool: PoolName, interval_ms: u64, timeout_ms: u64 }
-    /// The heartbeats of a pool's workers end.
+    /// The heartbeat monitor of a pool has stopped.
     HeartbeatMonitorStopped "heartbeat.monitor_stopped" DEBUG { pool: PoolName }
-    /// A worker was asked for a sign of life.
+    /// A heartbeat was sent to a worker.
     HeartbeatPingSent "heartbeat.ping_sent" TRACE { pool: PoolName, worker: WorkerId }
-    /// A worker gave a sign of life.
+    /// A worker answered a heartbeat.
     HeartbeatPongReceived "heartbeat.pong_received" TRACE { pool: PoolName, worker: WorkerId, latency_us: u64 }
-    /// A worker gave no sign of life in time.
+    /// A worker did not answer a heartbeat in time.
     HeartbeatMissed "heartbeat.missed" DEBUG { pool: PoolName, worker: WorkerId, misses: u32, busy: bool }
     /// A worker that had missed heartbeats answers again.
     HeartbeatRecovered "heartbeat.recovered" INFO { pool: PoolName, worker: WorkerId, misses: u32 }
@@ -176,7 +176,7 @@ events! {
     ProgramRetrieved "program.retrieved" TRACE { session: Option<SessionId>, program: Arc<str> }
     /// A program was deleted.
     ProgramDeleted "program.deleted" TRACE { session: Option<SessionId>, program: Arc<str> }
-    /// A host tool begins to run.
+    /// A host tool starts.
     HostToolStarted "host_tool.started" TRACE { tool: Arc<str>, session: Option<SessionId>, depth: u32 }
     /// A host tool ended.
     HostToolCompleted "host_tool.completed" TRACE {
@@ -189,15 +189,15 @@ events! {
     /// `snakepit.telemetry.dropped` has, one event.
     TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64, reason: &'static str }
 
-    /// A person asked the host for something through its admin socket: `recycle`, `drain` or
+    /// A client requested an action through the admin socket: `recycle`, `drain` or
     /// `cancel`.
     AdminAction "admin.action" INFO {
         pool: PoolName, worker: WorkerId, call: Option<CallId>, action: &'static str, peer_pid: Option<u32>,
     }
 
-    /// A clean-up begins: of what runs of dead hosts have left, or of what this run leaves.
+    /// A clean-up starts: of processes left by dead hosts, or of those left by this run.
     CleanupStart "cleanup.start" DEBUG { run: String, phase: &'static str }
-    /// The clean-up is done: nothing that it had to end lives any more.
+    /// The clean-up is complete: all processes that it had to end have ended.
     CleanupSuccess "cleanup.success" DEBUG { run: String, phase: &'static str, count: u64, duration_ms: u64 }
     /// The clean-up killed processes that did not die in time.
     CleanupTimeout "cleanup.timeout" ERROR { run: String, phase: &'static str, remaining: u64 }
@@ -205,9 +205,9 @@ events! {
     OrphansFound "orphans.found" WARN { run: String, count: u64 }
     /// Processes of a dead host were killed.
     OrphansKilled "orphans.killed" WARN { run: String, count: u64 }
-    /// A script is over, or a signal ends it: its shutdown begins.
+    /// A script has ended, or a signal ends it: its shutdown starts.
     ScriptShutdownStart "script.shutdown.start" DEBUG { run: String, cause: &'static str }
-    /// The pools of a script are asked to stop.
+    /// The pools of a script are being stopped.
     ScriptShutdownStop "script.shutdown.stop" DEBUG { run: String }
     /// The clean-up after a script.
     ScriptShutdownCleanup "script.shutdown.cleanup" DEBUG { run: String, remaining: u64 }

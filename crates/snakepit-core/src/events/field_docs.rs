@@ -9,7 +9,7 @@ macro_rules! field_doc {
         "Name of the adapter."
     };
     (attempt) => {
-        "Number of the attempt: 0 for the first one, 1 for the first repetition."
+        "Number of the attempt: 0 for the first one, 1 for the first retry."
     };
     (attempts) => {
         "Number of times that the call was sent to a worker."
@@ -21,7 +21,7 @@ macro_rules! field_doc {
         "Setting whose limit was reached."
     };
     (busy) => {
-        "Whether the worker had a call."
+        "`true` if the worker had a call."
     };
     (busy_workers) => {
         "Number of workers without a free slot."
@@ -138,16 +138,16 @@ macro_rules! field_doc {
         "Outcome: `ok`, `error`, `queue_timeout`, `call_timeout`, `cancelled` or `rejected`."
     };
     (peer_pid) => {
-        "Process id of the one who asked. `None` if the system does not tell it."
+        "Process id of the client. `None` if the system does not report it."
     };
     (phase) => {
         "`start` if it is about runs of dead hosts, `end` if it is about this run."
     };
     (pid) => {
-        "Process id. `None` if the worker is no local process."
+        "Process id. `None` if the worker is not a local process."
     };
     (planned) => {
-        "Whether the host had ended the worker."
+        "`true` if the host ended the worker."
     };
     (pool) => {
         "Name of the pool."
@@ -165,7 +165,7 @@ macro_rules! field_doc {
         "Number of calls in the queue."
     };
     (queued) => {
-        "Whether the call had waited."
+        "`true` if the call waited in the queue."
     };
     (queued_us) => {
         "Time in the queue, in microseconds."
@@ -183,7 +183,7 @@ macro_rules! field_doc {
         "Number of telemetry records."
     };
     (rejected) => {
-        "Whether a call was rejected."
+        "`true` if a call was rejected."
     };
     (remaining) => {
         "Number that remain."
@@ -192,7 +192,7 @@ macro_rules! field_doc {
         "Number that were removed."
     };
     (replacement) => {
-        "Worker that takes its place. `None` if it is started afterwards."
+        "Replacement worker. `None` if it is started afterwards."
     };
     (request_count) => {
         "Number of calls that the worker has answered."
@@ -234,7 +234,7 @@ macro_rules! field_doc {
         "Number after."
     };
     (tool) => {
-        "Name of the tool. `None` if it concerns no single one."
+        "Name of the tool. `None` if no single tool is concerned."
     };
     (total_calls) => {
         "Number of calls that the worker has answered."

@@ -252,7 +252,7 @@ impl OpenSpan {
     /// Calls the recorder. A panic in it must not end the call.
     fn give(&self, to: impl FnOnce(&dyn Recorder)) {
         if catch_unwind(AssertUnwindSafe(|| to(&**self.recorder))).is_err() {
-            tracing::error!(target: crate::events::TARGET, "the recorder of spans panicked; a span is lost");
+            tracing::error!(target: crate::events::TARGET, "the span recorder panicked; a span was lost");
         }
     }
 }

@@ -22,7 +22,7 @@ impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is no pattern of event names: use letters, digits, `.`, `_`, `-`, `*` and `?`, for example `worker.*`, \
+            "`{}` is not a pattern of event names: use letters, digits, `.`, `_`, `-`, `*` and `?`, for example `worker.*`, \
              at most {LONGEST} bytes",
             self.pattern.escape_debug()
         )

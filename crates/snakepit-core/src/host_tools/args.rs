@@ -42,7 +42,7 @@ impl Arguments for Any {
 fn neither() -> Fault {
     let mut error = Fault::from(ToolError::new(
         ErrorCode::InvalidArguments,
-        "the arguments are neither a map nor a list",
+        "the arguments must be a map or a list",
     ));
     error.help = "give arguments by name in a map, or by position in a list".into();
     error
@@ -193,7 +193,7 @@ impl<A: DeserializeOwned> Typed<A> {
     fn refuse(&self, code: ErrorCode, path: &str, message: String) -> Fault {
         let mut error = Fault::from(ToolError::new(code, message));
         path.clone_into(&mut error.path);
-        error.help = format!("it takes {}; see the schema of the tool", self.listed());
+        error.help = format!("it accepts {}; see the schema of the tool", self.listed());
         error
     }
 }

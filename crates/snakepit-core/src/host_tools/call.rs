@@ -134,7 +134,7 @@ impl Inner {
                         .await
                         .unwrap_or_else(|panic| Err(panicked(&name, &*panic)))
                 }
-                Run::Stream(_) => Err(wrong_kind(&name, "gives a stream", "open its stream")),
+                Run::Stream(_) => Err(wrong_kind(&name, "returns a stream", "open its stream")),
             }
         };
         let result = match deadline {
@@ -205,7 +205,7 @@ impl Inner {
             hold,
         } = admitted;
         let Run::Stream(run) = &tool.run else {
-            return Err(wrong_kind(&name, "gives one result", "call it"));
+            return Err(wrong_kind(&name, "returns one result", "call it"));
         };
         let opened = catch_unwind(AssertUnwindSafe(|| run(context, args)));
         let results = opened.unwrap_or_else(|panic| Err(panicked(&name, &*panic)))?;
@@ -313,6 +313,6 @@ fn panicked(name: &str, panic: &(dyn Any + Send)) -> Fault {
         text.unwrap_or("no message")
     );
     let mut error = Fault::from(ToolError::new(ErrorCode::HostToolPanicked, message));
-    error.help = "mend the tool; the host goes on".into();
+    error.help = "fix the host tool; the host continues to run".into();
     error
 }

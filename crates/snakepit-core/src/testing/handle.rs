@@ -250,7 +250,7 @@ impl WorkerProfile for ScriptedProfile {
                 workers.push(Arc::downgrade(&worker));
                 drop(workers);
                 if matches!(script, Script::Die) {
-                    worker.die("died as told", false);
+                    worker.die("died as scripted", false);
                 }
                 Ok(worker)
             }

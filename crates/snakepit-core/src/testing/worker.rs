@@ -238,13 +238,13 @@ impl ScriptedWorker {
                 Err(CallError::NotBegun)
             }
             "die" => {
-                self.die("died as told", false);
+                self.die("died as scripted", false);
                 std::future::pending().await
             }
             "health" if !self.unwell.load(Ordering::SeqCst) => Ok(request.args),
             "fail" | "health" => Err(CallError::Tool(Box::new(ToolError::new(
                 ErrorCode::ToolRaised,
-                "failed as told",
+                "failed as scripted",
             )))),
             _ => Ok(request.args),
         }

@@ -149,9 +149,7 @@ fn plain(expected: &dyn Expected) -> String {
     match text.as_str() {
         "f32" | "f64" => "a number".to_owned(),
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "an integer".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => {
-            "an integer that is not negative".to_owned()
-        }
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a non-negative integer".to_owned(),
         "a sequence" => "a list".to_owned(),
         _ => match text.strip_prefix("struct ") {
             Some(name) => format!("a map with the fields of `{name}`"),
@@ -231,7 +229,7 @@ mod tests {
             (
                 features(number.clone(), serde_json::json!([1, -1])),
                 "features.counts[1]",
-                "must be an integer that is not negative, got integer -1",
+                "must be a non-negative integer, got integer -1",
                 false,
             ),
             (
@@ -290,7 +288,7 @@ mod tests {
             (
                 serde_json::json!({ "api_token": "hush" }),
                 "api_token",
-                "must be an integer that is not negative, got string <redacted>",
+                "must be a non-negative integer, got string <redacted>",
             ),
             (
                 serde_json::json!({ "api_token": 1, "secrets": [true, 7] }),

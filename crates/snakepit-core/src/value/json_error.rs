@@ -13,10 +13,10 @@ pub enum JsonError {
     #[error("{}", Printable(_0))]
     Malformed(String),
     /// An integer has more than 64 bits, and would lose digits.
-    #[error("the whole number {0} has more than 64 bits")]
+    #[error("the integer {0} has more than 64 bits")]
     WholeNumber(String),
     /// A key occurs twice in an object, and one of its values would be lost.
-    #[error("the key {0:?} stands twice in an object")]
+    #[error("the key {0:?} appears twice in an object")]
     RepeatedKey(String),
     /// Two keys of a map become the same text; in JSON all keys are texts.
     #[error("two keys of a map are the text {0:?} in JSON")]

@@ -109,13 +109,13 @@ const TRUSTED: usize = 1024;
 fn check_key(key: &Value) -> Result<(), &'static str> {
     match key {
         Value::Map(_) => Err(
-            "a map is the key of another map or in a set, which no dictionary of Python can have",
+            "a map is the key of another map or in a set, which a Python dictionary cannot have",
         ),
         Value::Array(_) => {
-            Err("an array is the key of a map or in a set, which no dictionary of Python can have")
+            Err("an array is the key of a map or in a set, which a Python dictionary cannot have")
         }
         Value::DataFrame(_) => {
-            Err("a data frame is the key of a map, which no dictionary of Python can have")
+            Err("a data frame is the key of a map, which a Python dictionary cannot have")
         }
         Value::List(items) => items.iter().try_for_each(check_key),
         Value::FrozenSet(set) => set.items().iter().try_for_each(check_key),
@@ -237,7 +237,7 @@ fn of_extension<E: Error>(extension: Extension) -> Result<Value, E> {
         code::DATA_FRAME => data_frame::read(&data)
             .map(Value::DataFrame)
             .map_err(E::custom),
-        code::SET => Err(refused("the mark of a set stands outside of one")),
+        code::SET => Err(refused("the marker of a set is not inside a set")),
         _ => Err(E::custom(format_args!("extension {code} is unknown"))),
     }
 }

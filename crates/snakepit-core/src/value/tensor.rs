@@ -228,10 +228,10 @@ pub enum TensorError {
     #[error("the array has {0} dimensions, more than {max}", max = Tensor::MAX_DIMENSIONS)]
     Dimensions(usize),
     /// The shape requires more bytes than the address space has.
-    #[error("the array's shape asks for more bytes than there can be")]
+    #[error("the array's shape needs more bytes than can be addressed")]
     Overflow,
     /// The length of the data does not match type and shape.
-    #[error("the array has {actual} bytes of data where its type and shape ask for {expected}")]
+    #[error("the array has {actual} bytes of data where its type and shape need {expected}")]
     Size {
         /// Bytes that type and shape require.
         expected: usize,
@@ -240,7 +240,7 @@ pub enum TensorError {
     },
     /// The elements have another type than the requested one.
     #[error(
-        "the array has elements of type {actual} (shape {shape:?}), and {expected} is asked for"
+        "the array has elements of type {actual} (shape {shape:?}), but {expected} was requested"
     )]
     Elements {
         /// The requested type.
@@ -251,7 +251,7 @@ pub enum TensorError {
         shape: Arc<[usize]>,
     },
     /// The array has another number of dimensions than the requested one.
-    #[error("the array ({actual}, shape {shape:?}) has not {expected} dimensions")]
+    #[error("the array ({actual}, shape {shape:?}) does not have {expected} dimensions")]
     Rank {
         /// The requested number of dimensions.
         expected: usize,

@@ -36,7 +36,7 @@ pub enum CallError {
     },
     /// The worker has [given the call back](super::Worker::give_back): it was not begun, and never
     /// will be.
-    #[error("the worker has given the call back before it began with it")]
+    #[error("the worker returned the call without starting it")]
     NotBegun,
     /// The worker is gone.
     #[error("the worker is gone: {}", Printable(&exit.reason))]

@@ -12,12 +12,11 @@ use snakepit_core::events::{Event, PREFIX};
 const INTRODUCTION: &str = "\
 # Events
 
-A host emits one event for each thing that happens in it. Names in other systems have the prefix `snakepit.`; patterns match with and
-without it. This page is generated from the catalogue in `crates/snakepit-core/src/events/catalogue.rs`
+A host emits typed events. Other systems see their names with the prefix `snakepit.`; patterns match with and without it. This page is generated from the catalogue in `crates/snakepit-core/src/events/catalogue.rs`
 (`UPDATE_DOCS=1 cargo nextest run -p snakepit-core -E 'test(events_doc)'`).
 
 ```rust
-// A handler runs where the event happens: it must return soon.
+// A handler runs on the thread that emits the event: it must return quickly.
 let recycled = snakepit.on_event(\"worker.*\", |emitted| {
     if let Event::WorkerRecycled { worker, reason, .. } = &emitted.event {
         println!(\"{worker}: {reason}\");
@@ -25,24 +24,24 @@ let recycled = snakepit.on_event(\"worker.*\", |emitted| {
 })?;
 recycled.detach();
 
-// A stream is bounded; `lost()` counts what did not fit.
+// A stream is bounded; `lost()` counts events that did not fit.
 let mut events = snakepit.events();
 while let Some(emitted) = events.next().await {
     println!(\"{}\", emitted.event.name());
 }
 ```
 
-- **Where.** `Snakepit::on_event` and `Snakepit::events` are about the whole host; `Pool::events` and `HostState::events` are its hub. A handler may
-  attach and detach subscribers and ask for the status of a pool, at any event. One that panics is detached, and the log says so.
+- **Subscribing.** `Snakepit::on_event` and `Snakepit::events` cover the whole host; `Pool::events` and `HostState::events` return its hub. A
+  handler may attach and detach subscribers and query the status of a pool, at any event. A handler that panics is detached, and the log reports it.
 - **`tracing`.** Each event also goes to the target `snakepit::events`, at its level, with its name in the field `event`.
-- **Cost.** Without a subscriber, and with `tracing` off at its level, an event costs a load and a branch; its fields are not made.
+- **Cost.** Without a subscriber, and with `tracing` off at its level, an event costs a load and a branch; its fields are not built.
 - **Calls.** A call has one number from before its admission to its end, in all its attempts: `call.queued` (if it waits), `call.dispatched` for each
-  attempt, and exactly one `call.completed`, whatever becomes of it. On the wire each further attempt has a number of its own, since a worker
-  remembers what it gave back (`Request::call`); events, spans and log records have that of the call (`Request::number`).
-  A batch of `execute_many` is one call with `items`; of them `failed` did not succeed.
-- **Subscribing late.** Who attaches in the middle of a call gets the rest of its events.
-- **Custom events.** Worker code emits `python.*` and `tool.*` (`Event::Custom`) with measurements and metadata of its own; the program may
-  publish others.
+  attempt, and exactly one `call.completed`, however it ends. On the wire each further attempt has a number of its own, because a worker
+  remembers the calls that it returned (`Request::call`); events, spans and log records use the number of the call
+  (`Request::number`). A batch of `execute_many` is one call with `items` items, of which `failed` did not succeed.
+- **Subscribing late.** A subscriber that attaches during a call receives the remaining events of the call.
+- **Custom events.** Worker code emits `python.*` and `tool.*` (`Event::Custom`) with its own measurements and metadata; the program may
+  publish further events.
 
 ## Catalogue
 ";
@@ -50,7 +49,7 @@ while let Some(emitted) = events.next().await {
 const OTHERS: &str = "
 ## Names of the original library and of its early versions
 
-Names of the original are lists with the prefix `snakepit`. An event that is here under another name:
+Names of the original are lists with the prefix `snakepit`. These events have another name here:
 
 | original | here |
 |---|---|
@@ -65,7 +64,7 @@ Names of the original are lists with the prefix `snakepit`. An event that is her
 | `pool.queue.enqueued`, `pool.queue.dequeued`, `pool.queue.timeout` | `call.queued`, `call.dispatched` with `queued`, `call.completed` with the outcome `queue_timeout` |
 | `grpc_worker.execute.start`, `.stop`, `.exception` and `grpc_worker.execute_session.*` | `call.dispatched` and `call.completed`, which has the session's worker and the code |
 | `worker.crash` | `worker.crashed` |
-| `heartbeat.heartbeat_timeout` | `heartbeat.missed`; `worker.suspect` when it has consequences |
+| `heartbeat.heartbeat_timeout` | `heartbeat.missed`; `worker.suspect` if the worker is replaced |
 | `circuit_breaker.opened`, `.half_open`, `.closed` | `circuit.opened`, `circuit.half_open`, `circuit.closed` |
 | `circuit_breaker.call.*` | `call.refused`, `call.completed` |
 | `retry.backoff` | `retry.attempt` with `wait_ms` |
@@ -74,23 +73,23 @@ Names of the original are lists with the prefix `snakepit`. An event that is her
 | `application_cleanup.cleanup_success` | `cleanup.success` |
 | `application_cleanup.orphaned_processes_found` | `orphans.found` |
 | `application_cleanup.emergency_cleanup` | `orphans.killed` |
-| `python.call.*`, `python.memory.sampled`, `python.error.occurred`, `tool.execution.*`, `tool.result_size` | the same names where worker code emits them; calls have `call.*` |
+| `python.call.*`, `python.memory.sampled`, `python.error.occurred`, `tool.execution.*`, `tool.result_size` | the same names if worker code emits them; for calls `call.*` |
 
-An event that does not exist here:
+These events do not exist here:
 
 | name | reason |
 |---|---|
-| `worker.tainted` | nothing is tainted: a worker that a call has killed is replaced, and the call is quarantined (`call.quarantined`) |
+| `worker.tainted` | workers are not tainted: a worker that a call has killed is replaced, and the call is quarantined (`call.quarantined`) |
 | `heartbeat.monitor_failure` | the monitor cannot fail without the pool: it is a task of the pool |
-| `pool.status` | a question, not an event: `Pool::status` answers it |
+| `pool.status` | a query, not an event: `Pool::status` returns it |
 | `session.affinity.*` | the worker of each call is in `call.dispatched` |
-| `grpc.call.*`, `grpc.stream.*`, `grpc.connection.*` | workers are called over frames; a lost connection is `worker.crashed` |
+| `grpc.call.*`, `grpc.stream.*`, `grpc.connection.*` | calls use frames, not gRPC; a lost connection is `worker.crashed` |
 | `python.exception.mapped`, `python.exception.unmapped` | exceptions are not mapped to classes of another language: they cross as they are, with a code |
-| `error.shape_mismatch`, `error.dtype_mismatch`, `error.dimension_error`, `error.python_exception`, `error.device`, `error.oom` | errors of a tool are in `call.completed` (`code`) and in the error itself; a lack of memory that ends a worker is `worker.crashed` with the cause `out_of_memory` |
-| `hardware.detect.*`, `hardware.select.*`, `hardware.cache.*` | the library does not look for hardware |
+| `error.shape_mismatch`, `error.dtype_mismatch`, `error.dimension_error`, `error.python_exception`, `error.device`, `error.oom` | errors of a tool are in `call.completed` (`code`) and in the error itself; a worker that was killed because memory ran out is `worker.crashed` with the cause `out_of_memory` |
+| `hardware.detect.*`, `hardware.select.*`, `hardware.cache.*` | the library does not detect hardware |
 | `gpu.memory.sampled`, `gpu.utilization.sampled`, `gpu.temperature.sampled`, `gpu.power.sampled` | the library samples no devices; a tool can emit `tool.gpu.*` |
-| `zero_copy.export`, `zero_copy.import`, `zero_copy.fallback` | there is no memory shared with tools of the host |
-| `deprecated.module_used` | nothing is deprecated yet |
+| `zero_copy.export`, `zero_copy.import`, `zero_copy.fallback` | no memory is shared with tools of the host |
+| `deprecated.module_used` | no module is deprecated yet |
 ";
 
 fn page() -> String {

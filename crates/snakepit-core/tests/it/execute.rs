@@ -110,10 +110,10 @@ async fn a_dead_worker_fails_its_call_and_is_replaced() {
     let pool = ready(config(1), &profile).await;
     let error = call(&pool, "die").await.unwrap_err();
     assert!(
-        matches!(&error, Error::WorkerDied { reason, ambiguous: true, .. } if reason == "died as told")
+        matches!(&error, Error::WorkerDied { reason, ambiguous: true, .. } if reason == "died as scripted")
     );
     call(&pool, "echo").await.unwrap();
-    assert_eq!(pool.status().last_exit.as_deref(), Some("died as told"));
+    assert_eq!(pool.status().last_exit.as_deref(), Some("died as scripted"));
     balanced(&pool.status());
 }
 

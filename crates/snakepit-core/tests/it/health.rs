@@ -89,7 +89,7 @@ async fn an_unhealthy_worker_serves_until_its_replacement_is_ready() {
     let one = failing.iter().find(|one| one.failures == 2).unwrap();
     assert_eq!(one.state, HealthState::Failing);
     let error = one.error.as_deref().unwrap();
-    assert!(error.contains("failed as told"), "{error}");
+    assert!(error.contains("failed as scripted"), "{error}");
     assert_eq!(profile.starts(), 2, "not yet");
     let mut least = usize::MAX;
     later(|| {

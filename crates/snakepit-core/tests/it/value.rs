@@ -169,7 +169,7 @@ fn a_value_of_another_type_is_named_with_its_place() {
     let expected = "`[1]` must be an integer, got string \"two\"";
     assert_eq!(reason(error), expected);
     let error = items.decode::<u64>().unwrap_err();
-    let expected = "it must be an integer that is not negative, got a list";
+    let expected = "it must be a non-negative integer, got a list";
     assert_eq!(reason(error), expected);
     // This one is too large to be read a second time.
     let large = Payload::encode(&"x".repeat(2 << 20)).unwrap();
@@ -307,11 +307,11 @@ fn broken_arrays_are_refused_with_the_reason() {
         (block(1, 1, &[2], &[0; 4]), "4 bytes of data"),
         (
             block(1, 1, &[u64::MAX, 2], &[]),
-            "more bytes than there can be",
+            "more bytes than can be addressed",
         ),
         (
             block(1, 1, &[u64::MAX, 0], &[]),
-            "more bytes than there can be",
+            "more bytes than can be addressed",
         ),
         (block(1, 7, &[1; 33], &[0]), "33 dimensions"),
         (

@@ -100,9 +100,9 @@ impl Client {
         if host.is_stopped() {
             // The queue of its socket may be full, and then connecting blocks.
             let goes_on = async {
-                let mut looks = tokio::time::interval(LOOK);
+                let mut ticks = tokio::time::interval(LOOK);
                 while host.is_stopped() {
-                    looks.tick().await;
+                    ticks.tick().await;
                 }
             };
             tokio::select! {
@@ -145,8 +145,8 @@ impl Client {
             .await
             .map_err(|_| gone())?;
         let mut inner = Generated::new(channel).max_decoding_message_size(LARGEST);
-        let asked = tokio::time::timeout(PATIENCE, inner.host(pb::HostRequest {})).await;
-        let reply = asked.map_err(|_| AdminError::Silent {
+        let reply = tokio::time::timeout(PATIENCE, inner.host(pb::HostRequest {})).await;
+        let reply = reply.map_err(|_| AdminError::Silent {
             run: run.clone(),
             seconds: PATIENCE.as_secs(),
         })?;

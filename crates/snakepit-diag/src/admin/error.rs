@@ -18,7 +18,7 @@ pub enum AdminError {
         data_dir: PathBuf,
     },
     /// No host of this name runs.
-    #[error("{} `{}`", if *ended { "the host has ended of the run" } else { "no host runs with the run" }, Printable(run))]
+    #[error("{}", unknown_run(run, *ended))]
     UnknownRun {
         /// The requested run.
         run: String,
@@ -51,19 +51,19 @@ pub enum AdminError {
         source: snakepit_registry::Error,
     },
     /// The host does not serve the admin service.
-    #[error("the host of run `{run}` does not let others look into it")]
+    #[error("the admin service of the host of run `{run}` is off")]
     SwitchedOff {
         /// The run.
         run: String,
     },
     /// The host ended, or closed the connection.
-    #[error("the host of run `{run}` has gone while it was asked")]
+    #[error("the host of run `{run}` has ended or closed the connection")]
     Gone {
         /// The run.
         run: String,
     },
     /// A signal or a debugger has stopped the process of the host.
-    #[error("the host of run `{run}` is stopped: process {pid} is suspended and answers nothing")]
+    #[error("the host of run `{run}` is stopped: process {pid} is suspended and does not answer")]
     Stopped {
         /// The run.
         run: String,
@@ -92,7 +92,7 @@ pub enum AdminError {
     },
     /// The flight recording of a run cannot be read.
     #[error(
-        "the recording `{file}` of run `{run}` cannot be read: it is damaged, or none of this version"
+        "the recording `{file}` of run `{run}` cannot be read: it is damaged or has another version"
     )]
     Recording {
         /// The run.
@@ -155,10 +155,10 @@ impl AdminError {
                 "start the program, or name its directory with `--data-dir`".to_owned()
             }
             Self::UnknownRun { ended: true, .. } => {
-                "read what it has left with `snakepit report --run`".to_owned()
+                "read its recording with `snakepit report --run`".to_owned()
             }
             Self::UnknownRun { .. } => {
-                "list the runs with `snakepit ps`, with those that have ended `snakepit ps --all`"
+                "list the running hosts with `snakepit ps`, all runs with `snakepit ps --all`"
                     .to_owned()
             }
             Self::SeveralHosts { .. } => "name one of them with `--run`".to_owned(),
@@ -172,13 +172,13 @@ impl AdminError {
                 "remove `admin = false` from its configuration, or update its snakepit".to_owned()
             }
             Self::Stopped { pid, .. } => format!(
-                "let it go on with `kill -CONT {pid}`, or with `fg` in its terminal; a debugger has to let go of it"
+                "resume it with `kill -CONT {pid}`, or with `fg` in its terminal, or detach the debugger"
             ),
             Self::Silent { .. } => {
-                "see with `snakepit ps` whether it is stopped; if not, its threads are blocked or have no processor"
+                "check with `snakepit ps` whether it is stopped; if not, its threads are blocked or get no CPU time"
                     .to_owned()
             }
-            Self::Gone { .. } => "see with `snakepit ps` whether it still runs".to_owned(),
+            Self::Gone { .. } => "check with `snakepit ps` whether it still runs".to_owned(),
             Self::Version { .. } => "use the program `snakepit` of the host's version".to_owned(),
             Self::Recording { .. } => {
                 "read it with the program `snakepit` of the version that wrote it".to_owned()
@@ -188,12 +188,12 @@ impl AdminError {
                 ErrorCode::ActionNotAllowed => {
                     "allow actions: `--allow-actions`, or `Client::allow_actions(true)` in a program"
                 }
-                ErrorCode::UnknownWorker => "see the workers with `snakepit status --detailed`",
-                ErrorCode::UnknownPool => "see the pools with `snakepit status`",
-                ErrorCode::NoProfile => "look at its stacks with `snakepit stack`",
+                ErrorCode::UnknownWorker => "list the workers with `snakepit status --detailed`",
+                ErrorCode::UnknownPool => "list the pools with `snakepit status`",
+                ErrorCode::NoProfile => "show its stacks with `snakepit stack`",
                 ErrorCode::UnknownTool => "list the tools of the adapter with `snakepit tools ADAPTER`",
-                ErrorCode::NotRunning => "see the calls that run with `snakepit status --detailed`",
-                _ => "see the log of the host",
+                ErrorCode::NotRunning => "list the running calls with `snakepit status --detailed`",
+                _ => "read the log of the host",
             }
             .to_owned(),
         }
@@ -247,8 +247,18 @@ fn of_another(error: &snakepit_registry::Error) -> String {
         _ => None,
     };
     match owner {
-        Some(owner) => format!("run this as {owner}: a host is looked into by its own user alone"),
+        Some(owner) => format!("run this as {owner}: a host answers only its own user"),
         None => error.help().to_owned(),
+    }
+}
+
+/// Describes a run that has no running host.
+fn unknown_run(run: &str, ended: bool) -> String {
+    let run = Printable(run);
+    if ended {
+        format!("the host of run `{run}` has ended")
+    } else {
+        format!("unknown run `{run}`")
     }
 }
 

@@ -205,10 +205,10 @@ impl RunningHost {
 
     /// Resolves once the process has been stopped for longer than a debugger or profiler needs.
     pub(super) async fn stopped(&self) -> AdminError {
-        let mut looks = tokio::time::interval(STOPPED / LOOKS);
+        let mut ticks = tokio::time::interval(STOPPED / LOOKS);
         let mut stopped = 0;
         while stopped <= LOOKS {
-            looks.tick().await;
+            ticks.tick().await;
             stopped = if self.is_stopped() { stopped + 1 } else { 0 };
         }
         self.stopped_error()

@@ -46,19 +46,19 @@ pub(super) fn of(
 ) -> impl Stream<Item = io::Result<Connection>> {
     let counted = Arc::new(Semaphore::new(CONNECTIONS));
     let us = nix::unistd::geteuid().as_raw();
-    let mut looks = interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let state = (listener, again, looks, counted);
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let state = (listener, again, ticks, counted);
     unfold(
         state,
-        move |(mut listener, mut again, mut looks, counted)| async move {
+        move |(mut listener, mut again, mut ticks, counted)| async move {
             loop {
                 let permit = Arc::clone(&counted).acquire_owned().await.ok()?;
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
-                    _ = looks.tick() => {
+                    _ = ticks.tick() => {
                         if let Some(back) = again() {
-                            tracing::info!("the admin socket was removed, and is there again");
+                            tracing::info!("the admin socket was removed and has been created again");
                             listener = back;
                         }
                         continue;
@@ -73,16 +73,16 @@ pub(super) fn of(
                             },
                             _counted: permit,
                         };
-                        return Some((Ok(connection), (listener, again, looks, counted)));
+                        return Some((Ok(connection), (listener, again, ticks, counted)));
                     }
                     Ok((peer, _)) => {
                         tracing::warn!(
                             uid = peer.uid(),
-                            "a process of another user was turned away"
+                            "a connection of another user was rejected"
                         );
                     }
                     Err(error) => {
-                        tracing::debug!(%error, "a connection to the admin socket cannot be taken");
+                        tracing::debug!(%error, "a connection to the admin socket could not be accepted");
                         tokio::time::sleep(PAUSE).await;
                     }
                 }

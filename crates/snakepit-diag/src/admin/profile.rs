@@ -106,7 +106,7 @@ pub(super) async fn make(
 }
 
 fn is_stopped(pid: u32) -> String {
-    format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")
+    format!("process {pid} is stopped; resume it with `kill -CONT {pid}`")
 }
 
 fn unprofiled(error: ProfileError) -> Option<UnprofiledWorker> {

@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_secs(2);
 
 /// Workers whose stacks are requested at the same time.
-const ASKED: usize = 16;
+const CONCURRENT: usize = 16;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -127,11 +127,11 @@ impl Admin for Service {
             millis => Duration::from_millis(millis.into()).min(LONGEST_WAIT),
         };
         let workers = self.host.workers(&message.pool, &message.worker)?;
-        let asked = iter(workers).map(move |(pool, worker)| async move {
+        let queries = iter(workers).map(move |(pool, worker)| async move {
             let stacks = pool.stacks(&worker, wait).await;
             Ok(stacks_of(&pool, &worker, stacks))
         });
-        Ok(self.answers(asked.buffer_unordered(ASKED)))
+        Ok(self.answers(queries.buffer_unordered(CONCURRENT)))
     }
 
     async fn profile(

@@ -38,7 +38,7 @@ pub(super) fn containment(support: &Support) -> Check {
         Tier::Sweep => (
             "sweep",
             Verdict::Warning,
-            Some("this kernel does not end workers with their host; the next start does"),
+            Some("this kernel does not end workers with their host; the next start ends them"),
         ),
     };
     let mut detail = format!("tier {tier}: {}", list(true));
@@ -55,7 +55,7 @@ pub(super) fn strict() -> Check {
     let words: Vec<_> = modes
         .map(|it| match &it.refusal {
             None => format!("{} works", it.mode),
-            Some(refusal) => format!("{} does not: {refusal}", it.mode),
+            Some(refusal) => format!("{} does not work: {refusal}", it.mode),
         })
         .collect();
     Check::ok("strict modes", words.join("; "))
@@ -64,11 +64,11 @@ pub(super) fn strict() -> Check {
 /// Checks that orphaned processes are reaped: by this process if it inherits them, else by the
 /// first process of the system. Starts an orphan that ends at once to find out.
 pub(super) fn reaper() -> Check {
-    const NAME: &str = "orphaned ends";
+    const NAME: &str = "orphan reaping";
     if Support::probe().inherits_orphans {
         return Check::ok(
             NAME,
-            "they fall to this program, which waits for those of its workers",
+            "this program inherits orphans and reaps those of its workers",
         );
     }
     let made = std::process::Command::new("/bin/sh")
@@ -90,14 +90,14 @@ pub(super) fn reaper() -> Check {
     };
     while state().is_some() {
         if started.elapsed() > ORPHAN {
-            let help = "start the system with a first process that waits for orphans, such as \
-                        `docker run --init`, tini or dumb-init; or make this program the first one";
-            let detail = "the first process of this system does not wait for orphans: zombies stay";
+            let help = "use an init process that reaps orphans, such as `docker run --init`, \
+                        tini or dumb-init; or run this program as PID 1";
+            let detail = "the init process (PID 1) does not reap orphans: zombies remain";
             return Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()));
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    Check::ok(NAME, "the first process of this system waits for orphans")
+    Check::ok(NAME, "the init process (PID 1) reaps orphans")
 }
 
 /// Checks the soft limit of open files: each worker takes six descriptors of its host.

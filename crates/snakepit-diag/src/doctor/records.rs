@@ -33,7 +33,7 @@ pub(super) fn orphans(dir: &Path) -> Check {
     );
     let bad = runs.iter().find(|run| run.state == RunState::Untrusted);
     if let Some(problem) = bad.and_then(|run| run.problem.as_ref()) {
-        let help = Some("find out who has put it there, and remove it".to_owned());
+        let help = Some("find out which program or user created it, and remove it".to_owned());
         let detail = format!("{detail}; {problem}");
         return Check::new(NAME, Verdict::Failed, detail, help);
     }

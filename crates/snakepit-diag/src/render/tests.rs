@@ -82,7 +82,7 @@ run  4h8vq0
 pool main  ready  process  2 workers
   slots   1/2 (50 %), queue 0/1000
   memory  27.0 MiB in all; each 13.5 MiB, 13.0 MiB to 14.0 MiB
-  calls   501: 499 ok, 1 failed, 0 cancelled, 0 repeated
+  calls   501: 499 ok, 1 failed, 0 cancelled, 0 retried
   service median 2.00 ms, 99 % 5.00 ms, longest 1.2 s";
 
 const DETAILS: &str = "
@@ -126,7 +126,10 @@ fn findings_have_three_lines() {
         lines[1].starts_with("         why: no other thread"),
         "{text}"
     );
-    assert!(lines[2].starts_with("         do:  see where"), "{text}");
+    assert!(
+        lines[2].starts_with("         do:  locate the code"),
+        "{text}"
+    );
     assert_eq!(lines.len(), 3);
     assert_eq!(render_findings(&[], Style::default()), "");
 }

@@ -96,8 +96,8 @@ pub(super) fn heavy_workers(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         Severity::Advice,
         "heavy_workers",
         format!("workers of pool `{}` have {} each", pool.pool, amount(memory.average_bytes)),
-        "each process holds a copy of what it has loaded",
-        "see with `snakepit compat` whether the libraries are thread-safe; the thread profile shares one copy".to_owned(),
+        "each process holds its own copy of the loaded libraries and data",
+        "check with `snakepit compat` whether the libraries are thread-safe; the thread profile shares one copy".to_owned(),
     ));
 }
 
@@ -122,7 +122,7 @@ pub(super) fn no_memory_limit(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             pool.pool,
             amount(memory.max_bytes)
         ),
-        "a leak grows until the kernel kills something",
+        "a leak grows until the kernel kills a process",
         format!(
             "set `recycle.max_memory`, for example to {}",
             amount(memory.max_bytes.saturating_mul(2))

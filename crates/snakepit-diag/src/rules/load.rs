@@ -52,7 +52,7 @@ pub(super) fn queue_delay(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         ),
         "all slots are taken, so callers wait longer than their work takes",
         format!(
-            "raise `workers` above {}, or call less at once",
+            "raise `workers` above {}, or make fewer concurrent calls",
             pool.target
         ),
     ));
@@ -77,7 +77,7 @@ pub(super) fn affinity_starves(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             pool.pool,
             count(pool.capacity.available, "slot is", "slots are"),
         ),
-        "a strict session waits for its own worker while others have nothing to do",
+        "a strict session waits for its own worker while other workers are idle",
         "use the affinity `hint`, or spread the work over more sessions".to_owned(),
     ));
 }
@@ -96,11 +96,11 @@ pub(super) fn retry_storm(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         if share >= WORST_STORM { Severity::Critical } else { Severity::Warning },
         "retry_storm",
         format!(
-            "pool `{}` has repeated {retries} calls of {calls} whose workers died",
+            "pool `{}` has retried {retries} of {calls} calls because their workers died",
             scene.pool.pool
         ),
-        "repetitions take the slots of other calls, and kill further workers if the call itself is the cause",
-        "find out why the workers die before you allow repetitions; a `quarantine` stops calls that kill".to_owned(),
+        "retries take slots from other calls, and kill more workers if the call itself is the cause",
+        "find out why the workers die before you allow retries; a `quarantine` rejects calls that kill workers".to_owned(),
     ));
 }
 
@@ -116,10 +116,10 @@ pub(super) fn rejections(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         Severity::Critical,
         "rejections",
         format!(
-            "pool `{}` has refused {full} calls since its queue was full, and {late} have timed out in it",
+            "pool `{}` has rejected {full} calls because its queue was full, and {late} have timed out in it",
             scene.pool.pool
         ),
-        "the work that comes is more than the workers can do",
+        "calls arrive faster than the workers finish them",
         format!("raise `workers` above {}, or slow the callers down", scene.pool.target),
     ));
 }
@@ -133,7 +133,7 @@ pub(super) fn circuits(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         Severity::Critical,
         "circuit_open",
         format!(
-            "pool `{}` has {} that let no calls pass",
+            "pool `{}` has {} that reject calls",
             scene.pool.pool,
             count(
                 scene.pool.open_circuits,
@@ -141,7 +141,7 @@ pub(super) fn circuits(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                 "circuit breakers"
             )
         ),
-        "calls fail at once until trial calls succeed",
+        "calls fail immediately until trial calls succeed",
         "fix the cause of the failures; `snakepit logs` has the workers' output".to_owned(),
     ));
 }

@@ -40,8 +40,8 @@ pub(super) fn reaches_limit(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                     amount(limit),
                     seconds(left)
                 ),
-                "the worker is replaced then; until that its calls compete for memory",
-                "find what the tools keep between calls; `recycle.max_requests` bounds how much one worker can gather".to_owned(),
+                "the pool then replaces the worker; until then its calls compete for memory",
+                "find what the tools keep between calls; `recycle.max_requests` limits how much one worker can accumulate".to_owned(),
             )
         });
     }
@@ -80,7 +80,7 @@ pub(super) fn leak(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             pool.pool,
             amount(growth as u64)
         ),
-        "nothing bounds the memory of a worker, and the kernel kills what it likes once there is none",
+        "no limit bounds the memory of a worker, and the kernel kills arbitrary processes when memory runs out",
         "set `recycle.max_memory`, and find what the tools keep between calls".to_owned(),
     ));
 }

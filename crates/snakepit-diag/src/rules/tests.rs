@@ -191,7 +191,7 @@ fn repetitions_are_a_storm_from_a_tenth_of_all_calls_on() {
             pool.counters.retries = retries;
         }
     };
-    let what = "pool `main` has repeated 20 calls of 180 whose workers died";
+    let what = "pool `main` has retried 20 of 180 calls because their workers died";
     assert_eq!(
         one(&problems(retries(200, 20), None)),
         ("retry_storm", Severity::Warning, what)
@@ -297,7 +297,7 @@ fn what_a_pool_says_of_itself_is_a_finding() {
     let what = "pool `main` has stopped starting workers: no module `tools`";
     assert_eq!(one(&given_up), ("gave_up", Severity::Critical, what));
     let open = problems(|pool| pool.open_circuits = 1, None);
-    let what = "pool `main` has 1 circuit breaker that let no calls pass";
+    let what = "pool `main` has 1 circuit breaker that reject calls";
     assert_eq!(one(&open), ("circuit_open", Severity::Critical, what));
     let flat = problems(|pool| pool.workers[0].flat_seconds = Some(45.0), None);
     assert_eq!(one(&flat).0, "stalled");

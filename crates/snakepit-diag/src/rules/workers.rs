@@ -40,9 +40,9 @@ pub(super) fn gave_up(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         if none {
             "without a worker every call fails"
         } else {
-            "the workers that are left do the work of all"
+            "the remaining workers get all calls"
         },
-        "fix the cause; the pool tries again by itself".to_owned(),
+        "fix the cause; the pool retries automatically".to_owned(),
     ));
 }
 
@@ -61,9 +61,9 @@ pub(super) fn gil_held(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                 if held >= HELD_LONG { Severity::Critical } else { Severity::Warning },
                 "gil_held",
                 format!("worker `{}` holds the GIL for {}{tool}", worker.id, seconds(held)),
-                "no other thread of the worker runs, so its other calls stand still and none of them can be cancelled",
+                "no other thread of the worker runs, so its other calls are blocked and cannot be cancelled",
                 format!(
-                    "see where with `snakepit stack {}`; release the GIL in that code, or give each call a process of its own",
+                    "locate the code with `snakepit stack {}`; release the GIL in it, or give each call a process of its own",
                     worker.id
                 ),
             )
@@ -85,7 +85,10 @@ pub(super) fn stalled(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                     seconds(flat)
                 ),
                 "they wait for something outside, or for each other, and keep their slots",
-                format!("see what they wait for with `snakepit stack {}`", worker.id),
+                format!(
+                    "find out what they wait for with `snakepit stack {}`",
+                    worker.id
+                ),
             )
         });
     }
@@ -100,7 +103,7 @@ pub(super) fn unhealthy(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                 Severity::Warning,
                 "unhealthy",
                 format!("the health check of worker `{}` fails: {error}", worker.id),
-                "the worker is replaced when the check fails again, and so is each one after it",
+                "the pool replaces the worker when the check fails again, and each replacement as well",
                 "fix what the check reports".to_owned(),
             )
         });

@@ -39,12 +39,13 @@ impl Scaling {
             workers: registry.reservations.saturating_sub(registry.failed) as u64,
             seen: true,
             why: format!(
-                "{} of {} reservations at the same time were not made: {}",
+                "{} of {} concurrent reservations failed: {}",
                 registry.failed,
                 registry.reservations,
-                registry.error.as_deref().unwrap_or("no reason is known")
+                registry.error.as_deref().unwrap_or("the reason is unknown")
             ),
-            action: "see with `snakepit doctor` whether the data directory can be used".to_owned(),
+            action: "check with `snakepit doctor` whether the data directory can be used"
+                .to_owned(),
         })
     }
 
@@ -68,7 +69,7 @@ impl Scaling {
             Some(Stop::Failed { error }) => at(
                 "start",
                 format!("a worker did not start: {error}"),
-                "fix what the error says, and try again".to_owned(),
+                "fix the error, and try again".to_owned(),
             ),
             Some(Stop::TooSlow) => at(
                 "time",
@@ -88,7 +89,7 @@ impl Scaling {
                     step.answered,
                     count(step.workers, "worker", "workers")
                 ),
-                "run it again with -v, and see what the workers write".to_owned(),
+                "run it again with -v, and read the output of the workers".to_owned(),
             ),
             None => None,
         }
@@ -102,7 +103,7 @@ impl Scaling {
             workers,
             seen,
             why: format!(
-                "it is enough for {}",
+                "it suffices for {}",
                 count(
                     usize::try_from(workers).unwrap_or(usize::MAX),
                     "worker",

@@ -95,7 +95,7 @@ impl Screen {
         // The selection follows the worker when its row moves.
         self.selected = Some(worker.clone());
         if self.replay {
-            self.say("this is a recording: there is nobody to ask");
+            self.say("a recording accepts no requests");
             return Ask::Nothing;
         }
         let action = match key {

@@ -106,7 +106,7 @@ pub async fn run(
         Source::Host(client) => Some(client.clone()),
         Source::Reel(_) => None,
     };
-    let (looks, mut coming) = mpsc::channel(1);
+    let (reports, mut coming) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
     let mut record = options.record;
     let mut terminal = Terminal::open()?;
@@ -116,7 +116,7 @@ pub async fn run(
     let mut held = None;
     let mut answered = Instant::now();
     tasks.spawn(async move {
-        feed(source, options.every, looks).await;
+        feed(source, options.every, reports).await;
         None
     });
     loop {
@@ -177,7 +177,7 @@ fn is_hung_up(error: &io::Error) -> bool {
 }
 
 /// Sends reports until one fails, the recording ends, or the receiver is dropped.
-async fn feed(source: Source, every: Duration, looks: mpsc::Sender<Result<Report, AdminError>>) {
+async fn feed(source: Source, every: Duration, reports: mpsc::Sender<Result<Report, AdminError>>) {
     match source {
         Source::Host(mut client) => {
             let mut meter = Meter::default();
@@ -190,7 +190,7 @@ async fn feed(source: Source, every: Duration, looks: mpsc::Sender<Result<Report
                     report
                 });
                 let failed = look.is_err();
-                if looks.send(look).await.is_err() || failed {
+                if reports.send(look).await.is_err() || failed {
                     return;
                 }
             }
@@ -204,7 +204,7 @@ async fn feed(source: Source, every: Duration, looks: mpsc::Sender<Result<Report
                 }
                 last = look.as_ref().ok().map(|look| look.at);
                 let failed = look.is_err();
-                if looks.send(look).await.is_err() || failed {
+                if reports.send(look).await.is_err() || failed {
                     return;
                 }
             }
@@ -262,7 +262,7 @@ async fn logs(client: &mut Client, worker: &str) -> Result<Answer, AdminError> {
     let lines = client.logs(None, Some(worker), LOGS, false).await?;
     let lines: Vec<_> = lines.map_ok(|line| line.text).try_collect().await?;
     Ok(Answer::Text {
-        title: format!("what {worker} has written"),
+        title: format!("output of {worker}"),
         lines,
         at_end: true,
     })
@@ -272,11 +272,11 @@ async fn act(client: &mut Client, action: Action) -> Result<String, AdminError> 
     Ok(match action {
         Action::Cancel { call, tool } => {
             client.cancel_call(call).await?;
-            format!("call {call} ({tool}) was asked to stop")
+            format!("call {call} ({tool}): cancellation requested")
         }
         Action::Recycle { worker } => {
             let replacement = client.recycle(&worker).await?;
-            format!("{replacement} has taken the place of {worker}")
+            format!("{replacement} has replaced {worker}")
         }
         Action::Drain { worker } => {
             client.drain(&worker).await?;

@@ -165,7 +165,7 @@ fn a_small_terminal_has_the_most_important() {
     let expected = "main 1/2 q5\n";
     let text = drawn(&screen(), 20, 5);
     assert!(text.starts_with(expected), "{text}");
-    assert_eq!(drawn(&Screen::default(), 20, 5).trim_end(), "no look yet");
+    assert_eq!(drawn(&Screen::default(), 20, 5).trim_end(), "no report yet");
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn keys_about_workers_ask_the_host() {
     assert!(drawn(&screen, 120, 30).contains("main-2 has no call"));
     screen.replay = true;
     assert_eq!(press_all(&mut screen, "s"), Ask::Nothing);
-    assert!(drawn(&screen, 120, 30).contains("this is a recording"));
+    assert!(drawn(&screen, 120, 30).contains("a recording accepts no requests"));
     assert_eq!(press_all(&mut screen, "q"), Ask::Quit);
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(screen.key(interrupt), Ask::Quit);

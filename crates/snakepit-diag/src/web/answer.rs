@@ -62,7 +62,7 @@ impl Site {
             return refusal(refused);
         }
         if request.method() != Method::GET {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
             let allowed = HeaderValue::from_static("GET");
             response.headers_mut().insert(header::ALLOW, allowed);
             return response;
@@ -125,7 +125,7 @@ fn front() -> Response<Body> {
     let Ok(nonce) = random() else {
         return text(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the system gives no random numbers\n",
+            "the system provides no random numbers\n",
         );
     };
     let mut response = answer("text/html; charset=utf-8", full(page::live_page(&nonce)));

@@ -95,14 +95,14 @@ async fn tell_of_silence(
     every: Duration,
     state: &watch::Sender<State>,
 ) -> Infallible {
-    let asked = Instant::now();
+    let since = Instant::now();
     let mut still = interval(STILL.max(every));
     still.set_missed_tick_behavior(MissedTickBehavior::Delay);
     still.tick().await;
     loop {
         let at = still.tick().await;
         let silence = Silence {
-            seconds: at.saturating_duration_since(asked).as_secs(),
+            seconds: at.saturating_duration_since(since).as_secs(),
             why: host.is_stopped().then(|| {
                 let error = host.stopped_error();
                 format!("{}: {error}; {}", error.code(), error.help())

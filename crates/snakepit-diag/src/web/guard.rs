@@ -71,8 +71,10 @@ impl Refused {
     /// Returns the message for the user.
     pub(super) const fn text(self) -> &'static str {
         match self {
-            Self::Host => "this is not the name of the server: open the address that it printed\n",
-            Self::Origin => "another page must not ask: open the address that the server printed\n",
+            Self::Host => "unknown host name: open the address that the server printed\n",
+            Self::Origin => {
+                "requests from other pages are rejected: open the address that the server printed\n"
+            }
             Self::Token => "the token is wrong: open the address that the server printed\n",
         }
     }

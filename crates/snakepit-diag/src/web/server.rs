@@ -48,7 +48,7 @@ pub struct WebServer {
 #[non_exhaustive]
 pub enum WebError {
     /// The address is not a loopback address, so that others could reach the server.
-    #[error("{0} is no loopback address")]
+    #[error("{0} is not a loopback address")]
     NotLoopback(SocketAddr),
     /// The address cannot be used.
     #[error("{address} cannot be used: {source}")]
@@ -59,7 +59,7 @@ pub enum WebError {
         source: io::Error,
     },
     /// The system provides no random numbers for the token.
-    #[error("there is no token: {0}")]
+    #[error("no random token can be created: {0}")]
     Random(getrandom::Error),
 }
 

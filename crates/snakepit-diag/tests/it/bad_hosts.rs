@@ -100,7 +100,7 @@ async fn what_is_no_socket_of_ours_is_not_trusted() {
     fs::remove_file(&socket).unwrap();
     fs::write(&socket, "").unwrap();
     let error = refused(&host).await;
-    assert!(error.to_string().contains("no socket"), "{error}");
+    assert!(error.to_string().contains("not a socket"), "{error}");
 }
 
 #[tokio::test]

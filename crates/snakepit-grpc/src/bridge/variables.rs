@@ -161,7 +161,7 @@ fn check_count(count: usize) -> Result<(), Box<ToolError>> {
     Err(refusal(
         ErrorCode::InvalidRequest,
         format!("{count} variables in one request, the limit is {MAX_ITEMS}"),
-        "ask for fewer at once",
+        "request fewer at a time",
     ))
 }
 
@@ -213,7 +213,7 @@ impl HostBridge {
             let known: Vec<_> = VariableType::ALL.iter().map(|kind| kind.name()).collect();
             refusal(
                 ErrorCode::WrongVariableType,
-                format!("there is no variable type {:?}", asked.r#type),
+                format!("unknown variable type {:?}", asked.r#type),
                 &format!("use one of {}", known.join(", ")),
             )
         })?;

@@ -186,9 +186,9 @@ impl ControlClient {
     pub async fn ping(&self, wait: Duration) -> Option<Pulse> {
         // A worker that does not read is not sent further pings.
         let number = if self.outbox.unread().pieces > UNREAD {
-            self.pings.asked()
+            self.pings.sent()
         } else {
-            let number = self.pings.ask();
+            let number = self.pings.next_number();
             let header = Header::new(Kind::Ping, number);
             // A ping that cannot be sent has no answer.
             self.outbox.send(header, |_| {}, &Bytes::new()).ok()?;
@@ -210,8 +210,8 @@ impl ControlClient {
     /// Safe.
     pub async fn gil_enabled(&self) -> Option<String> {
         let mut gil = self.gil.clone();
-        let told = gil.wait_for(Option::is_some).await.ok()?;
-        told.clone()
+        let module = gil.wait_for(Option::is_some).await.ok()?;
+        module.clone()
     }
 
     /// Returns the adapter whose `cleanup` is running in the worker, or was running when the
@@ -324,8 +324,8 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                 }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Recalled => {
                     match pb::Recalled::decode(head) {
-                        Ok(told) => {
-                            reports.recalls.put(header.call, told.back);
+                        Ok(message) => {
+                            reports.recalls.put(header.call, message.back);
                             continue;
                         }
                         Err(error) => return format!("broke the protocol: {error}"),
@@ -333,11 +333,11 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                 }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::GilEnabled => {
                     match pb::GilEnabled::decode(head) {
-                        Ok(told) => {
+                        Ok(message) => {
                             // Only the first report counts.
                             reports.gil.send_if_modified(|gil| {
                                 let first = gil.is_none();
-                                gil.get_or_insert_with(|| convert::short_name(&told.module));
+                                gil.get_or_insert_with(|| convert::short_name(&message.module));
                                 first
                             });
                             continue;
@@ -347,8 +347,8 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                 }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Cleaning => {
                     match pb::Cleaning::decode(head) {
-                        Ok(told) => {
-                            let adapter = Some(told.adapter).filter(|name| !name.is_empty());
+                        Ok(message) => {
+                            let adapter = Some(message.adapter).filter(|name| !name.is_empty());
                             reports.cleaning.send_replace(adapter);
                             continue;
                         }

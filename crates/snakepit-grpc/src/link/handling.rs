@@ -54,7 +54,7 @@ pub(super) fn poll_caught(
         Poll::Ready(Err(refusal(
             ErrorCode::HostToolPanicked,
             "the host panicked while it answered",
-            "see the host's log",
+            "read the log of the host",
         )))
     })
 }

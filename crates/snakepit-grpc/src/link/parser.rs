@@ -75,7 +75,7 @@ struct Skipped {
     header: Header,
     left: u64,
     /// `true` if the frame was already returned at its header.
-    told: bool,
+    reported: bool,
 }
 
 impl Parser {
@@ -243,9 +243,11 @@ impl Parser {
                 if skipped.left > 0 {
                     return Ok(Next::Parsed(Parsed::Incomplete));
                 }
-                let Skipped { header, told, .. } = *skipped;
+                let Skipped {
+                    header, reported, ..
+                } = *skipped;
                 self.skipped = None;
-                if !told {
+                if !reported {
                     return Ok(Next::Parsed(Parsed::TooLarge { header }));
                 }
             }
@@ -278,8 +280,12 @@ impl Parser {
         if left > MAX_SKIPPED || part || self.continues(header) {
             return Err(ProtocolError::Length(header.body_len));
         }
-        let told = matches!(header.kind, Kind::HostCall);
-        Ok(Skipped { header, left, told })
+        let reported = matches!(header.kind, Kind::HostCall);
+        Ok(Skipped {
+            header,
+            left,
+            reported,
+        })
     }
 
     fn cut(&mut self, len: usize) -> Bytes {

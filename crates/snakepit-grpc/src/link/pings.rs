@@ -11,7 +11,7 @@ use crate::pb;
 #[derive(Debug, Default)]
 pub(super) struct Pings {
     /// Number of the last ping.
-    asked: AtomicU64,
+    sent: AtomicU64,
     last: watch::Sender<Pong>,
 }
 
@@ -24,19 +24,19 @@ struct Pong {
 
 impl Pings {
     /// Returns the number for a new ping.
-    pub(super) fn ask(&self) -> u64 {
-        self.asked.fetch_add(1, Ordering::Relaxed) + 1
+    pub(super) fn next_number(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Returns the number of the last ping.
-    pub(super) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Records an answer. Returns `false` if it answers a ping that was never sent.
     #[must_use]
     pub(super) fn put(&self, number: u64, message: &pb::Pong) -> bool {
-        if number > self.asked() {
+        if number > self.sent() {
             return false;
         }
         let held = Duration::from_micros(message.held_us);
@@ -77,7 +77,11 @@ mod tests {
     #[tokio::test]
     async fn an_answer_stands_for_all_earlier_questions() {
         let pings = Pings::default();
-        let [first, second, third] = [pings.ask(), pings.ask(), pings.ask()];
+        let [first, second, third] = [
+            pings.next_number(),
+            pings.next_number(),
+            pings.next_number(),
+        ];
         assert!(pings.put(second, &pong(7)));
         let held = Some(Duration::from_micros(7));
         assert_eq!(pings.answer(first).await.held, held);
@@ -98,7 +102,7 @@ mod tests {
             "a sign of life from an earlier host's time"
         );
         assert!(!pings.put(1, &pong(0)));
-        assert_eq!(pings.ask(), 1);
+        assert_eq!(pings.next_number(), 1);
         assert!(pings.put(1, &pong(0)));
         assert!(!pings.put(u64::MAX, &pong(0)));
     }

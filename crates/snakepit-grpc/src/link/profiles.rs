@@ -190,7 +190,7 @@ impl Profiling for LinkProfile {
 
     async fn stop(self: Box<Self>) -> Result<ProfileReport, String> {
         let read = timeout(READING, self.read()).await;
-        read.map_err(|_| "it did not hand its profile over in time".to_owned())?
+        read.map_err(|_| "it did not send its profile in time".to_owned())?
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn run(
         ended,
         pending: Arc::clone(&reader.pending),
         serving: Arc::clone(&reader.serving),
-        reason: "is not reached any more: the runtime of its pool is gone".into(),
+        reason: "is unreachable: the runtime of its pool was shut down".into(),
         in_turn: false,
     };
     let (reason, all_read) = match reader.read_all().await {

@@ -100,7 +100,7 @@ impl Room {
             return Err(refusal(
                 ErrorCode::TooManyRequests,
                 format!("answers of {kept} bytes wait until this connection is read"),
-                "read the answers, or ask for less at a time",
+                "read the answers, or request less at a time",
             ));
         }
         if self.wait(calls).await.is_err() {

@@ -21,7 +21,7 @@ use super::outbox::Outbox;
 use super::parser::ProtocolError;
 use super::request::{HostOp, HostRequest, HostRequests};
 use super::room::Room;
-use super::spans::asked_in;
+use super::spans::request_context;
 use crate::frame::{FLAG_ERROR, Header, Kind};
 use crate::{convert, pb};
 
@@ -205,20 +205,20 @@ impl Serving {
         let Some(host) = &self.host else {
             return Err(refusal(
                 ErrorCode::InvalidRequest,
-                "this host answers no requests of workers",
-                "give the profile a handler of host requests",
+                "this host does not answer requests of workers",
+                "set a handler of host requests on the profile",
             ));
         };
         let op = HostOp::from_number(message.op).ok_or_else(|| {
             refusal(
                 ErrorCode::InvalidRequest,
-                format!("the host knows no operation {}", message.op),
+                format!("the host does not know operation {}", message.op),
                 "update host and worker together",
             )
         })?;
         let bytes = body.len();
         let (mut caller, ending) = self.admit(host, number, message.call_id, bytes)?;
-        caller.trace = asked_in(caller.trace, &message.trace);
+        caller.trace = request_context(caller.trace, &message.trace);
         let own = (message.timeout_us > 0)
             .then(|| Instant::now().checked_add(Duration::from_micros(message.timeout_us)))
             .flatten();

@@ -106,8 +106,8 @@ impl Spans {
     pub(super) fn end(&self, call: u64, head: &Bytes, how: Ended<'_>) {
         if let Some(open) = self.take(call) {
             // A malformed report is ignored.
-            let told = pb::WorkerSpan::decode(&head[..]).ok();
-            self.record(open, told.filter(|_| !head.is_empty()), how);
+            let reported = pb::WorkerSpan::decode(&head[..]).ok();
+            self.record(open, reported.filter(|_| !head.is_empty()), how);
         }
     }
 
@@ -150,12 +150,16 @@ impl Spans {
 
     /// Passes a span to the recorder. Without the worker's times the span lasts from the sending of
     /// the call until now.
-    fn record(&self, open: Open, told: Option<pb::WorkerSpan>, how: Ended<'_>) {
+    fn record(&self, open: Open, reported: Option<pb::WorkerSpan>, how: Ended<'_>) {
         let Some(source) = self.source.get() else {
             return;
         };
-        let (start, end) = times(open.sent, SystemTime::now().max(open.sent), told.as_ref());
-        let step = match (told.map_or(0, |told| told.stopped), how) {
+        let (start, end) = times(
+            open.sent,
+            SystemTime::now().max(open.sent),
+            reported.as_ref(),
+        );
+        let step = match (reported.map_or(0, |reported| reported.stopped), how) {
             (0, Ended::Lost(_)) if open.cancelled => Some(StopStep::Kill),
             (0, _) => None,
             (step, _) => Some(stops::step(step)),
@@ -196,7 +200,7 @@ impl Spans {
             pool: source.pool.clone(),
             worker: source.worker.clone(),
             number,
-            items: items.zip(told.map(|told| told.items)),
+            items: items.zip(reported.map(|reported| reported.items)),
             step: step.map(StopStep::as_str),
             error,
         };
@@ -213,21 +217,21 @@ impl Spans {
 fn times(
     sent: SystemTime,
     now: SystemTime,
-    told: Option<&pb::WorkerSpan>,
+    reported: Option<&pb::WorkerSpan>,
 ) -> (SystemTime, SystemTime) {
-    let Some(told) = told else {
+    let Some(reported) = reported else {
         return (sent, now);
     };
-    let start = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(told.start_ns));
+    let start = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(reported.start_ns));
     let start = start.map_or(now, |start| start.clamp(sent, now));
-    let end = start.checked_add(Duration::from_nanos(told.duration_ns));
+    let end = start.checked_add(Duration::from_nanos(reported.duration_ns));
     (start, end.map_or(now, |end| end.min(now)))
 }
 
 /// Returns the span in which a request was made: the one that the worker names if it belongs to the
 /// call's trace, else the worker's span of the call. The sampling decision is the host's; the
 /// worker's is ignored.
-pub(super) fn asked_in(call: Option<TraceContext>, named: &[u8]) -> Option<TraceContext> {
+pub(super) fn request_context(call: Option<TraceContext>, named: &[u8]) -> Option<TraceContext> {
     let call = call?;
     let named = TraceContext::from_bytes(named);
     let own = named.filter(|named| named.trace_id() == call.trace_id());
@@ -249,16 +253,16 @@ mod tests {
             ..Default::default()
         };
         let second = 1_000_000_000;
-        let between = |told: Option<&_>| times(at(100), at(110), told);
+        let between = |reported: Option<&_>| times(at(100), at(110), reported);
         assert_eq!(between(None), (at(100), at(110)));
-        let told = span(102 * second, 3 * second);
-        assert_eq!(between(Some(&told)), (at(102), at(105)));
-        for (told, expected) in [
+        let reported = span(102 * second, 3 * second);
+        assert_eq!(between(Some(&reported)), (at(102), at(105)));
+        for (reported, expected) in [
             (span(0, 0), (at(100), at(100))),
             (span(u64::MAX, u64::MAX), (at(110), at(110))),
             (span(105 * second, u64::MAX), (at(105), at(110))),
         ] {
-            assert_eq!(between(Some(&told)), expected);
+            assert_eq!(between(Some(&reported)), expected);
         }
     }
 }

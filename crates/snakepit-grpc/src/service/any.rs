@@ -111,7 +111,7 @@ fn json_or(
 }
 
 fn message<M: Message + Default>(bytes: &[u8], name: &str) -> Result<M, String> {
-    M::decode(bytes).map_err(|_| format!("the bytes are no {name}"))
+    M::decode(bytes).map_err(|_| format!("the bytes are not a {name}"))
 }
 
 /// Decodes a packed message that contains parts.
@@ -139,9 +139,9 @@ fn float(value: Value) -> Result<Value, String> {
         Value::UInt(number) => number as f64,
         Value::Str(text) => match special(&text) {
             Some(number) => number,
-            None => text.parse().map_err(|_| "it is no float".to_owned())?,
+            None => text.parse().map_err(|_| "it is not a float".to_owned())?,
         },
-        _ => return Err("it is no float".to_owned()),
+        _ => return Err("it is not a float".to_owned()),
     }))
 }
 
@@ -156,7 +156,7 @@ fn special(text: &str) -> Option<f64> {
 }
 
 fn integer(value: Value) -> Result<Value, String> {
-    let fault = || "it is no integer".to_owned();
+    let fault = || "it is not an integer".to_owned();
     match value {
         Value::Int(_) | Value::UInt(_) => Ok(value),
         // Both bounds are exact floats; the upper one is the first number that does not fit.

@@ -77,7 +77,7 @@ pub(super) fn of_call(
 ) -> Result<(Payload, Form), Fault> {
     if !request.buffers.is_empty() {
         return Err(invalid(
-            "`buffers` are not taken; put the bytes into the payload",
+            "`buffers` are not supported; put the bytes into the payload",
         ));
     }
     let in_one_piece = !request.payload.is_empty() || request.encoding != 0;
@@ -99,7 +99,7 @@ pub(super) fn of_call(
             "a raw payload holds no arguments: send a map or a list as MessagePack or JSON, or `parameters`",
         )
         .into()),
-        _ => Err(invalid("the payload has no `encoding` that is known")),
+        _ => Err(invalid("the payload has no valid `encoding`")),
     }
 }
 
@@ -280,14 +280,14 @@ mod tests {
                     payload: Bytes::from_static(b"{}"),
                     ..base()
                 },
-                "no `encoding`",
+                "no valid `encoding`",
             ),
             (
                 pb::ExecuteToolRequest {
                     encoding: 77,
                     ..base()
                 },
-                "no `encoding`",
+                "no valid `encoding`",
             ),
             (
                 pb::ExecuteToolRequest {

@@ -157,7 +157,7 @@ impl Inner {
         if tool.is_empty() || tool.len() > MAX_NAME {
             let name = short_name(&tool);
             return Err(invalid(format!(
-                "the tool's name `{name}` has not 1 to {MAX_NAME} bytes"
+                "the tool's name `{name}` must have 1 to {MAX_NAME} bytes"
             )));
         }
         let session = self.session_of_call(&request.session_id)?;
@@ -250,12 +250,12 @@ fn timeout_of(metadata: &Metadata) -> Result<u64, Fault> {
     let millis: Option<u64> = text.trim().parse().ok();
     let millis = millis.filter(|millis| *millis > 0);
     let millis =
-        millis.ok_or_else(|| invalid("the metadata `timeout_ms` is no positive number"))?;
+        millis.ok_or_else(|| invalid("the metadata `timeout_ms` is not a positive number"))?;
     Ok(millis.saturating_mul(1000))
 }
 
 fn no_stream(tool: &str) -> Fault {
-    let message = format!("tool `{tool}` gives no stream");
+    let message = format!("tool `{tool}` does not return a stream");
     ToolError::new(ErrorCode::WrongCallKind, message).into()
 }
 

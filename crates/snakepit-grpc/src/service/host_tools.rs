@@ -49,7 +49,7 @@ impl Inner {
                 .tools()
                 .call(call, &request.tool_name, args)
                 .await;
-            let reply = reply.map_err(|error| self.told(&request, error))?;
+            let reply = reply.map_err(|error| self.client_error(&request, error))?;
             arguments::apart(&reply, move |reply| {
                 arguments::any_result(reply, form, max_message)
             })
@@ -84,7 +84,7 @@ impl Inner {
             .state
             .tools()
             .open_stream(call, &request.tool_name, args);
-        let stream = stream.map_err(|error| from_tool(self.told(request, error)))?;
+        let stream = stream.map_err(|error| from_tool(self.client_error(request, error)))?;
         let chunks = Chunks::new(&request.tool_name, form, max_message, Served::Local, stream);
         Ok(chunks.into_stream())
     }
@@ -123,7 +123,7 @@ impl Inner {
     }
 
     /// Rewrites an error into the text that clients of the wire expect.
-    fn told(&self, request: &pb::ExecuteElixirToolRequest, mut error: Fault) -> Fault {
+    fn client_error(&self, request: &pb::ExecuteElixirToolRequest, mut error: Fault) -> Fault {
         let (tool, session) = (&request.tool_name, &request.session_id);
         let unknown = error.code == ErrorCode::UnknownHostTool
             && !self

@@ -22,8 +22,11 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
 /// The text is longer, or two keys of a map would be the same text.
 pub(super) fn write(value: &Value, limit: usize) -> Result<Vec<u8>, Fault> {
     let json = value.json_text().map_err(|error| {
-        let mut fault = ToolError::new(error.code(), format!("the value is no JSON: {error}"));
-        fault.help = "ask for MessagePack, or use keys of one type".to_owned();
+        let mut fault = ToolError::new(
+            error.code(),
+            format!("the value cannot be encoded as JSON: {error}"),
+        );
+        fault.help = "request MessagePack, or use keys of one type".to_owned();
         Fault::from(fault)
     })?;
     let mut text = Limited {
@@ -55,7 +58,7 @@ impl fmt::Write for Limited {
 fn too_long(limit: usize) -> Fault {
     let message = format!("the value is too large: as JSON it has more than {limit} bytes");
     let mut error = ToolError::new(ErrorCode::PayloadTooLarge, message);
-    error.help = "ask for MessagePack, or raise `max_message` of the server".to_owned();
+    error.help = "request MessagePack, or raise `max_message` of the server".to_owned();
     error.into()
 }
 

@@ -243,7 +243,7 @@ mod tests {
             ),
             (buffer("float128", vec![4]), "unknown"),
             (buffer("float32", vec![3]), "8 bytes of data"),
-            (buffer("float32", vec![u64::MAX, 2]), "there can be"),
+            (buffer("float32", vec![u64::MAX, 2]), "can be addressed"),
             (buffer("uint8", vec![1; 40]), "dimensions"),
             (buffer("", vec![8]), "needs a `dtype`"),
             (

@@ -26,7 +26,7 @@ pub(super) fn watched(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
 
 /// The channels that report the stages of the end.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct EndSenders {
     pub(super) ended: watch::Sender<bool>,
     pub(super) exit: watch::Sender<Option<WorkerExit>>,
     pub(super) gone: watch::Sender<bool>,
@@ -38,7 +38,7 @@ pub(super) async fn watch_child(
     group: Arc<Group>,
     mut drains: tokio::task::JoinSet<()>,
     tail: Tail,
-    told: Told,
+    senders: EndSenders,
     tasks: TaskTracker,
 ) {
     let status = {
@@ -65,29 +65,29 @@ pub(super) async fn watch_child(
         }
     };
     drop(pidfd);
-    told.ended.send_replace(true);
+    senders.ended.send_replace(true);
     let mut exit = WorkerExit::default();
     // Before the registration is released, which may remove the control group.
     exit.out_of_memory = group.ran_out_of_memory(status);
     if status.is_some() {
         if let Some(registration) = lock(&group.registration).take() {
             let settled = registration.is_settled();
-            let gone = told.gone.clone();
+            let gone = senders.gone.clone();
             // The row is not waited for; if it stays, the next sweep finds no process for it.
             tasks.spawn_blocking(move || {
                 registration.settle();
                 gone.send_replace(true);
                 let released = Arc::into_inner(registration).map(Registration::release);
                 if let Some(Err(error)) = released {
-                    tracing::debug!(%error, "the row of a worker that is gone stays");
+                    tracing::debug!(%error, "the record of an ended worker could not be removed");
                 }
             });
             if settled {
-                told.gone.send_replace(true);
+                senders.gone.send_replace(true);
             }
         }
     } else {
-        told.gone.send_replace(true);
+        senders.gone.send_replace(true);
     }
     let drained = async { while drains.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
@@ -102,7 +102,7 @@ pub(super) async fn watch_child(
             "killed by the kernel for lack of memory (SIGKILL)".to_owned()
         }
         Some(status) => describe(status),
-        None => "was killed and does not die".to_owned(),
+        None => "was killed but has not ended".to_owned(),
     };
     if let Some(Cause::Fault(fault)) = &cause {
         exit.killed_for = Some(fault.clone());
@@ -117,7 +117,7 @@ pub(super) async fn watch_child(
         _ => status,
     };
     exit.output = tail.lines();
-    told.exit.send_replace(Some(exit));
+    senders.exit.send_replace(Some(exit));
 }
 
 /// Describes the end of a process in a phrase.

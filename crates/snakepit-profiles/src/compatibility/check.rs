@@ -97,7 +97,7 @@ impl Compatibility {
             None if profile == ProfileKind::Process => one_slot(),
             None => (
                 Verdict::Unknown,
-                format!("nothing is known of `{library}` in threads"),
+                format!("the thread safety of `{library}` is unknown"),
                 Some("try it under load with a ThreadSafetyChecker, or use processes".to_owned()),
             ),
         };

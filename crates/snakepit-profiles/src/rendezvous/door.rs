@@ -39,7 +39,7 @@ pub(super) async fn accept(listener: UnixListener, table: Arc<Table>) {
                     let handle = guests.spawn(identify(stream, Arc::clone(&table)));
                     if let Some(evicted) = places.take(peer, handle) {
                         evicted.abort();
-                        refusals.note("too many of its process had not identified themselves");
+                        refusals.note("too many connections of its process had not identified themselves");
                     }
                 }
                 Err(error) => {

@@ -237,7 +237,7 @@ fn failure(note: Option<(Note, i32)>) -> Failure {
     let what = match stage {
         Stage::Exec | Stage::Fork => return Failure::Program(error),
         Stage::Setup => "the shim cannot be set up",
-        Stage::Namespaces => "a process id namespace cannot be made",
+        Stage::Namespaces => "a process id namespace cannot be created",
         Stage::Users => "the user cannot be named in a namespace of its own",
         Stage::Proc => "`/proc` cannot be mounted in a namespace of its own",
     };

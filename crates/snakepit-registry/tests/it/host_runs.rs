@@ -54,8 +54,8 @@ fn what_is_no_socket_is_not_connected_to() {
     let _listener = UnixListener::bind(&elsewhere).expect("it is free");
     symlink(&elsewhere, sockets.join("link")).expect("it is free");
     fs::write(sockets.join("file"), "").expect("it is free");
-    for (name, problem) in [("link", "symbolic link"), ("file", "no socket")] {
-        let error = run.connect(name).expect_err("it is no socket");
+    for (name, problem) in [("link", "symbolic link"), ("file", "not a socket")] {
+        let error = run.connect(name).expect_err("it is not a socket");
         assert_eq!(error.code(), "SP6012", "{error}");
         assert!(error.to_string().contains(problem), "{error}");
     }

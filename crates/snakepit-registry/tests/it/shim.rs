@@ -241,7 +241,7 @@ fn a_mode_that_does_not_work_is_an_error() {
         "pid_namespace",
         &data,
     );
-    let why = "does not work here: a process id namespace cannot be made: ";
+    let why = "does not work here: a process id namespace cannot be created: ";
     assert!(text.contains(why), "{text}");
 }
 

@@ -143,9 +143,9 @@ descs! {
     ServiceDuration Histogram "snakepit.service.duration" "s" "Time that calls spent on a worker"
     Sent Counter "snakepit.call.sent" "By" "Arguments of calls that went to workers, in all attempts"
     Received Counter "snakepit.call.received" "By" "Results of calls that their callers got"
-    Attempts Counter "snakepit.attempts" "{attempt}" "Attempts that are over, by outcome; a call that is made again has several"
+    Attempts Counter "snakepit.attempts" "{attempt}" "Attempts that are over, by outcome; a retried call has several"
     CallsQueued Counter "snakepit.calls.queued" "{call}" "Calls that had to wait for a slot"
-    CallsRetried Counter "snakepit.calls.retried" "{call}" "Calls made again"
+    CallsRetried Counter "snakepit.calls.retried" "{call}" "Calls that were retried"
     CallsQuarantined Counter "snakepit.calls.quarantined" "{call}" "Calls rejected by the quarantine"
     CallsCircuitOpen Counter "snakepit.calls.circuit_open" "{call}" "Calls rejected by a circuit breaker"
     Cancellations Counter "snakepit.cancellations" "{call}" "Tools of abandoned calls that have ended, by the step that stopped them"
@@ -166,7 +166,7 @@ descs! {
     HealthFailures Counter "snakepit.health.failures" "{check}" "Health checks that failed"
     CircuitOpened Counter "snakepit.circuit.opened" "{circuit}" "Circuit breakers that opened"
     Circuits Gauge "snakepit.circuits" "{circuit}" "Circuit breakers that are not closed, by state"
-    WorkerCalls Counter "snakepit.worker.calls" "{call}" "Calls that a living worker has ended"
+    WorkerCalls Counter "snakepit.worker.calls" "{call}" "Calls that a living worker has completed"
     WorkerAge Gauge "snakepit.worker.age" "s" "Time since the worker was ready"
     WorkerLoad Gauge "snakepit.worker.load" "{slot}" "Slots of the worker that are taken"
     WorkerHeld Gauge "snakepit.worker.interpreter_held" "s" "Time for which the worker's interpreter has not answered"
@@ -178,7 +178,7 @@ descs! {
     Sessions Gauge "snakepit.sessions" "{session}" "Sessions"
     SessionBytes Gauge "snakepit.sessions.size" "By" "What sessions keep"
     Dropped Counter "snakepit.telemetry.dropped" "{record}" "Telemetry records that were dropped, by signal and reason"
-    Exported Counter "snakepit.telemetry.exported" "{record}" "Telemetry records that a collector took, by signal"
+    Exported Counter "snakepit.telemetry.exported" "{record}" "Telemetry records that a collector accepted, by signal"
 }
 
 #[cfg(test)]

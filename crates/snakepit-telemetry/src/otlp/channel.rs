@@ -36,7 +36,7 @@ pub(super) fn channel(endpoint: &str, config: &OtlpConfig) -> Result<Channel, Te
     if parsed.uri().port_u16() == Some(4318) {
         tracing::warn!(
             target: crate::TARGET,
-            "{text} has the port for OTLP over HTTP; this exporter speaks gRPC, whose port is 4317 as a rule"
+            "{text} has the port for OTLP over HTTP; this exporter speaks gRPC, whose usual port is 4317"
         );
     }
     let secure = text.starts_with("https://");
@@ -97,11 +97,14 @@ pub(super) fn metadata(headers: &BTreeMap<String, String>) -> Result<MetadataMap
             let help = "write name = \"value\" with visible ASCII characters";
             TelemetryError::setting("headers", message, help)
         };
-        let header = HeaderName::try_from(name.to_lowercase())
-            .map_err(|_| refused(format!("has a name that is no header: \"{shown}\"")))?;
+        let header = HeaderName::try_from(name.to_lowercase()).map_err(|_| {
+            refused(format!(
+                "has a name that is not a valid header name: \"{shown}\""
+            ))
+        })?;
         let mut value = HeaderValue::try_from(value).map_err(|_| {
             refused(format!(
-                "has a value that is no header: that of \"{shown}\""
+                "has a value that is not a valid header value: that of \"{shown}\""
             ))
         })?;
         value.set_sensitive(true);

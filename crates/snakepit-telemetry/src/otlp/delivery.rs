@@ -187,13 +187,13 @@ impl Delivery {
             Change::None => {}
             Change::Fails => tracing::warn!(
                 target: crate::TARGET,
-                "the collector at {endpoint} does not take {signal}: {}; records are dropped and counted in \
+                "the collector at {endpoint} does not accept {signal}: {}; records are dropped and counted in \
                  snakepit.telemetry.dropped until it does; check that it runs, and `otlp`, `headers` and `certificate`",
                 Printable(error.unwrap_or_default())
             ),
             Change::Works => tracing::info!(
                 target: crate::TARGET,
-                "the collector at {endpoint} takes records again"
+                "the collector at {endpoint} accepts records again"
             ),
         }
     }

@@ -45,7 +45,7 @@ impl Pages {
             "/readyz" => self.readiness(),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz and /readyz\n",
+                "no such page; the pages are /metrics, /healthz and /readyz\n",
             ),
         }
     }
@@ -67,7 +67,7 @@ impl Pages {
         if reported.insert(name.to_owned()) {
             tracing::warn!(
                 target: crate::TARGET,
-                "the instrument `{}` is not on the metrics page, since another one has its name; rename it",
+                "the instrument `{}` is not on the metrics page because another one has its name; rename it",
                 Printable(name)
             );
         }

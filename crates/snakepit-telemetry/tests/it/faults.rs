@@ -119,7 +119,7 @@ async fn an_absent_collector_costs_its_records_and_one_warning() {
     let report = host.shutdown().await;
     assert_eq!((report.exported, report.dropped), (0, 10_000));
     let warnings = logged(Level::WARN, address);
-    let unreachable = |text: &&String| text.contains("does not take");
+    let unreachable = |text: &&String| text.contains("does not accept");
     assert_eq!(
         warnings.iter().filter(unreachable).count(),
         1,

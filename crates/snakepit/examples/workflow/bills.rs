@@ -83,7 +83,7 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
     ]);
     let price = move |_, Price { item }| {
         let price = prices.get(item.as_str()).copied();
-        price.ok_or_else(|| ToolFailure::new(format!("nobody sells `{item}`")))
+        price.ok_or_else(|| ToolFailure::new(format!("no shop sells `{item}`")))
     };
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&reports);
@@ -103,7 +103,7 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
             .description("Price of one item")
             .exposed(),
         HostTool::sync("report", report)
-            .description("Takes note of what was billed")
+            .description("Records the billed amount")
             .exposed(),
     ])?;
 

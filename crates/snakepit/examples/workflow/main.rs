@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let outcome = outcome?;
     println!("total {:.2}", outcome.total);
     let (killed, went_on) = outcome.workers;
-    println!("worker {killed} was killed, worker {went_on} went on");
+    println!("worker {killed} was killed, worker {went_on} continued");
     let (here, in_python) = outcome.seen;
     println!(
         "{} changes seen here, {} in Python, the same: {}",

@@ -123,7 +123,7 @@ fn out_of_range(value: &dyn std::fmt::Display) -> (ErrorCode, String, String) {
 /// Describes a Rust type in the words of a configuration file.
 fn plain(expected: &str) -> &str {
     match expected {
-        "usize" | "u16" | "u32" | "u64" => "a whole number, not negative",
+        "usize" | "u16" | "u32" | "u64" => "a non-negative integer",
         "path `RelativePathBuf`" | "struct ConfiguredValue" | "struct RelativePathBuf" => "a path",
         table if table.starts_with("struct Raw") => "a table",
         other => other,

@@ -327,7 +327,7 @@ Each error has a stable code; `snakepit explain CODE` prints the same. This page
 `crates/snakepit-diag/src/explain/` (`UPDATE_DOCS=1 cargo nextest run --workspace --all-features -E 'test(page_of_errors)'`).
 
 SP1xxx: configuration. SP2xxx: the input or output of a call. SP3xxx: the tool. SP4xxx: the pool. SP5xxx: workers. SP6xxx: the records of
-worker processes. SP7xxx: sessions, variables and programs. SP8xxx: host tools. SP9xxx: looking into a running host.
+worker processes. SP7xxx: sessions, variables and programs. SP8xxx: host tools. SP9xxx: diagnostics of a running host, and the program.
 "
     .to_owned();
     for one in snakepit::diag::Explanation::all() {

@@ -31,7 +31,7 @@ fn everything_is_tried_out_and_nothing_is_left() {
         "containment",
         "strict modes",
         "open files",
-        "orphaned ends",
+        "orphan reaping",
         "orphans",
         "data directory",
         "registry",

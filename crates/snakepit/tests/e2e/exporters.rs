@@ -257,7 +257,11 @@ fn the_program_exports_and_an_absent_collector_costs_a_warning() {
         done.stderr.contains("metrics: http://127.0.0.1:"),
         "{done:?}"
     );
-    assert_eq!(done.stderr.matches("does not take").count(), 1, "{done:?}");
+    assert_eq!(
+        done.stderr.matches("does not accept").count(),
+        1,
+        "{done:?}"
+    );
 }
 
 #[test]

@@ -104,7 +104,7 @@ const PROBLEMS: &[Problem] = &[
         rule: "retry_storm",
         pool: |pool| pool.workers(2).configure(repeats),
         load: |demo| (0..2).for_each(|_| demo.call("die", || args! {})),
-        says: &["pool `main` has repeated", "find out why the workers die"],
+        says: &["pool `main` has retried", "find out why the workers die"],
     },
     // The finding appears as soon as one worker shows the cost of each.
     Problem {

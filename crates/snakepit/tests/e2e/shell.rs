@@ -109,7 +109,7 @@ fn a_wrong_command_line_has_a_code_and_one_thing_to_do() {
         is_told(&run(dir.path(), unnamed), 2, "SP1006", &["snakepit"]);
     }
     let help = run(dir.path(), ["--help"]).stdout;
-    assert!(help.contains("124 the time was up"), "{help}");
+    assert!(help.contains("124 timed out"), "{help}");
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn an_adapter_that_is_no_regular_file_is_refused_at_once() {
     fs::create_dir(dir.path().join("folder.py")).unwrap();
     std::os::unix::fs::symlink("/dev/null", dir.path().join("device.py")).unwrap();
     for (adapter, text) in [
-        ("pipe.py:f", "adapter `pipe.py` is no regular file"),
-        ("device.py:f", "adapter `device.py` is no regular file"),
+        ("pipe.py:f", "adapter `pipe.py` is not a regular file"),
+        ("device.py:f", "adapter `device.py` is not a regular file"),
         ("folder.py:f", "is a directory"),
     ] {
         let said = run(dir.path(), ["call", adapter]);

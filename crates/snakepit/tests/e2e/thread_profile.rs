@@ -235,10 +235,7 @@ async fn an_undeclared_adapter_has_one_call_at_a_time() {
         panic!("{error:?}");
     };
     let text = format!("{error:?}");
-    assert!(
-        text.contains("does not say that it is thread-safe"),
-        "{text}"
-    );
+    assert!(text.contains("is not declared thread-safe"), "{text}");
 }
 
 #[tokio::test]

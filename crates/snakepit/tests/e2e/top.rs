@@ -328,7 +328,7 @@ fn a_worker_is_recycled_by_a_command() {
     let arguments = ["recycle", "main-1", "--allow-actions", "--data-dir", "pit"];
     let recycled = run(home.path(), arguments);
     assert_eq!(
-        recycled.stdout, "main-2 has taken the place of main-1\n",
+        recycled.stdout, "main-2 has replaced main-1\n",
         "{recycled:?}"
     );
     let status = run(home.path(), ["status", "--json", "--data-dir", "pit"]);

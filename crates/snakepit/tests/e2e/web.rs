@@ -328,7 +328,7 @@ fn only_a_loopback_address_is_served() {
         let refused = host.run(&["web", "--addr", address]);
         assert_eq!(refused.status, Some(2), "{refused:?}");
         assert!(
-            refused.stderr.contains("no loopback address"),
+            refused.stderr.contains("not a loopback address"),
             "{refused:?}"
         );
     }

@@ -35,7 +35,7 @@ pub(super) fn elements(array: &Bound<'_, PyAny>, format: &str) -> EncodeError {
     let structured = dtype.getattr("names").is_ok_and(|names| !names.is_none());
     let help = match kind {
         _ if structured => {
-            "send its fields apart, for example `{name: value[name] for name in value.dtype.names}`"
+            "send its fields separately, for example `{name: value[name] for name in value.dtype.names}`"
         }
         'f' if size > 8 => "convert it with `.astype(\"float64\")`",
         'c' if size > 16 => "convert it with `.astype(\"complex128\")`",
@@ -120,8 +120,7 @@ pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
     }
     if kinds::MASKED_ARRAY.is_instance(value) {
         let what = format!("is {}, whose mask cannot be sent", named(value));
-        let help =
-            "fill the masked elements, for example with `.filled(0)`, or send mask and data apart";
+        let help = "fill the masked elements, for example with `.filled(0)`, or send the mask and the data separately";
         return Err(EncodeError::new(what).help(help));
     }
     let own = |name: &str| {
@@ -137,11 +136,14 @@ pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
     if of_numpy || !(own("__dict__") || own("__slots__")) {
         return Ok(());
     }
-    let what = format!("is {}, which says more than its elements do", named(value));
+    let what = format!(
+        "is {}, which has attributes besides its elements",
+        named(value)
+    );
     let help = if own("unit") {
-        "send `.value`, and the unit apart"
+        "send `.value`, and the unit separately"
     } else {
-        "send `numpy.asarray(value)`, and its attributes apart"
+        "send `numpy.asarray(value)`, and its attributes separately"
     };
     Err(EncodeError::new(what).help(help))
 }

@@ -78,7 +78,7 @@ pub(super) fn time_delta<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool
     let made = if let Ok(text) = value.cast_exact::<PyString>() {
         let micros = text.to_str().ok().and_then(duration::micros);
         let micros = micros.ok_or_else(|| {
-            because("it is no ISO 8601 duration of weeks, days, hours, minutes and seconds")
+            because("it is not an ISO 8601 duration of weeks, days, hours, minutes and seconds")
         })?;
         kinds::TIMEDELTA
             .get(py)
@@ -86,7 +86,7 @@ pub(super) fn time_delta<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool
     } else if value.is_exact_instance_of::<PyInt>() || value.is_exact_instance_of::<PyFloat>() {
         let seconds = value.extract::<f64>().unwrap_or(f64::NAN);
         if !SECONDS.contains(&seconds) {
-            return Err(because("`timedelta` holds no such number of seconds"));
+            return Err(because("`timedelta` cannot hold that number of seconds"));
         }
         kinds::TIMEDELTA
             .get(py)

@@ -55,7 +55,7 @@ fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     // numpy converts a time that does not fit into an integer.
     if plain.is_instance_of::<PyInt>() {
         let what = format!(
-            "is a numpy.{} of {value}, which no class of `datetime` can hold",
+            "is a numpy.{} of {value}, which `datetime` cannot represent",
             name(value)
         );
         let help = "send `numpy.asarray(value)`, which keeps its type, or `str(value)`";

@@ -44,7 +44,7 @@ fn exact(value: &Bound<'_, PyAny>, kind: &Kind, finer: &str) -> Result<(), Encod
     }
     // `pandas.NaT` is an instance of `datetime`; like NaN, it is not equal to itself.
     if !value.eq(value).unwrap_or(false) {
-        let what = format!("is {value}, which is no time");
+        let what = format!("is {value}, which is not a time");
         return Err(EncodeError::new(what).help("send None instead"));
     }
     let rest = value

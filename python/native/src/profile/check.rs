@@ -58,7 +58,7 @@ outer()
 /// # Errors
 /// The reason why stacks cannot be read, or cannot be trusted.
 pub(crate) fn walker(py: Python<'_>) -> Result<Arc<Walker>, String> {
-    let hidden = |what: &str| format!("the interpreter hides `{what}`");
+    let hidden = |what: &str| format!("the interpreter does not export `{what}`");
     let symbol =
         |name: &std::ffi::CStr| address(name).ok_or_else(|| hidden(&name.to_string_lossy()));
     let runtime = symbol(c"_PyRuntime")?;

@@ -162,7 +162,7 @@ impl Profiler {
             return;
         }
         let Some(asked) = session.as_mut().filter(|it| it.number == question.profile) else {
-            self.send(number, &refused("there is no such profile"));
+            self.send(number, &refused("unknown profile"));
             return;
         };
         match question.op() {
@@ -182,7 +182,7 @@ impl Profiler {
                 self.send(number, &ProfilePart::default());
             }
             ProfileOp::Start | ProfileOp::Unspecified => {
-                self.send(number, &refused("the question is not known"));
+                self.send(number, &refused("unknown profile request"));
             }
         }
     }

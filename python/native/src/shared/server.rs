@@ -97,7 +97,7 @@ impl Server {
 
     fn offers(&self) -> PyResult<&Offers> {
         let offers = self.offers.get();
-        offers.ok_or_else(|| PyRuntimeError::new_err("the event loop does not run yet"))
+        offers.ok_or_else(|| PyRuntimeError::new_err("the event loop is not running yet"))
     }
 
     /// Sends a frame without a head; it may wait for the end of the loop's iteration.

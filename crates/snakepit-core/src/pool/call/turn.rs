@@ -39,7 +39,7 @@ pub(super) enum Turn {
     Over(Payload, Lease),
     /// The call has its slot.
     Own(Running<Payload>),
-    /// The call was never begun, and is no longer in the worker.
+    /// The call was never started, and is no longer in the worker.
     Back(Early, Arc<Shared>),
 }
 

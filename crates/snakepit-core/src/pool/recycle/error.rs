@@ -9,7 +9,7 @@ use crate::id::{PoolName, WorkerId};
 #[non_exhaustive]
 pub enum RecycleError {
     /// No worker of this name takes calls, or it ended before it was replaced.
-    #[error("no worker `{worker}` takes calls in pool `{pool}`")]
+    #[error("no worker `{worker}` accepts calls in pool `{pool}`")]
     UnknownWorker {
         /// The pool.
         pool: PoolName,

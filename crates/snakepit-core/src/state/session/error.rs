@@ -14,7 +14,7 @@ pub enum StateError {
     #[error("session `{0}` does not exist or has expired")]
     UnknownSession(SessionId),
     /// The session of this handle was not used for its time to live, and its contents are gone.
-    #[error("session `{id}` has expired (generation {generation}): what it had is gone")]
+    #[error("session `{id}` has expired (generation {generation}), and its state was removed")]
     SessionExpired {
         /// The id.
         id: SessionId,
@@ -49,7 +49,7 @@ pub enum StateError {
     Metadata(#[from] crate::value::MetadataError),
     /// A quota would be exceeded.
     #[error(
-        "the quota of {limit} {quota} does not allow it: {usage} are in use, {asked} more were asked for"
+        "the quota of {limit} {quota} does not allow it: {usage} are in use, {asked} more were requested"
     )]
     Quota {
         /// The quota.

@@ -90,7 +90,7 @@ impl VariableError {
             Self::InvalidConstraint { constraint, .. } => {
                 format!("correct or remove `{constraint}`")
             }
-            Self::StaleVersion { .. } => "get the variable again and repeat the update".into(),
+            Self::StaleVersion { .. } => "read the variable again and repeat the update".into(),
         }
     }
 }

@@ -127,7 +127,7 @@ fn check_batch(batch: &RecordBatch<'_>, body: u64) -> Result<(), ArrowError> {
 /// Runs the decoder. A panic of the decoder becomes an error.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
     catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(wrong("the decoder does not understand it")))
+        .unwrap_or_else(|_| Err(wrong("the decoder cannot read it")))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ArrowError> {

@@ -134,7 +134,7 @@ fn element(item: &Value, dtype: DType, data: &mut Vec<u8>) -> Result<(), String>
         },
         _ => {
             return Err(format!(
-                "a list, and elements of {dtype} are given as an array"
+                "a list, but elements of {dtype} must be passed as an array"
             ));
         }
     }

@@ -177,7 +177,10 @@ mod tests {
     fn errors_name_type_and_shape() {
         let tensor = Tensor::from(vec![1_i16, 2]);
         let error = tensor.to_ndarray::<i16, Ix2>().unwrap_err().to_string();
-        assert_eq!(error, "the array (int16, shape [2]) has not 2 dimensions");
+        assert_eq!(
+            error,
+            "the array (int16, shape [2]) does not have 2 dimensions"
+        );
         let error = tensor.to_ndarray::<f32, Ix1>().unwrap_err().to_string();
         assert!(
             error.contains("int16 (shape [2])") && error.contains("float32"),

@@ -123,10 +123,10 @@ impl ProfileError {
     /// One thing to do.
     pub const fn help(&self) -> &'static str {
         match self {
-            Self::UnknownWorker { .. } => "see the names with `Pool::workers`",
+            Self::UnknownWorker { .. } => "list the names with `Pool::workers`",
             Self::NoWorkers { .. } => "wait with `Pool::await_ready`",
             Self::Unavailable { .. } => {
-                "look at its stacks instead, with `Pool::stacks`; they work without the profiler"
+                "capture its stacks with `Pool::stacks` instead, which works without the profiler"
             }
         }
     }

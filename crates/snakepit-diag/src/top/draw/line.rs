@@ -35,7 +35,7 @@ pub(super) fn head(screen: &Screen, area: Rect, buffer: &mut Buffer) {
             ));
         }
     } else {
-        spans.push(Span::raw("  waiting for the first look"));
+        spans.push(Span::raw("  waiting for the first report"));
     }
     spans.extend(marks(screen));
     Paragraph::new(Line::from(spans)).render(area, buffer);

@@ -16,13 +16,13 @@ pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         panel::draw(text, area, buffer);
         return;
     }
-    let asked = matches!(screen.mode, Mode::Confirm(_) | Mode::Filter(_));
-    let top = u16::from(asked || screen.notice.is_some());
+    let prompts = matches!(screen.mode, Mode::Confirm(_) | Mode::Filter(_));
+    let top = u16::from(prompts || screen.notice.is_some());
     let [top, rest] = Layout::vertical([Constraint::Length(top), Constraint::Fill(1)]).areas(area);
     line::foot(screen, top, buffer);
     let mut lines = Vec::new();
     let Some(report) = screen.watch.report() else {
-        return Paragraph::new("no look yet").render(rest, buffer);
+        return Paragraph::new("no report yet").render(rest, buffer);
     };
     let marks = line::marks(screen);
     if !marks.is_empty() {

@@ -87,7 +87,7 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 let peer = stream.peer_cred()?.uid();
                 if peer != *uid {
-                    tracing::warn!(peer, "a process of another user was turned away");
+                    tracing::warn!(peer, "a connection of another user was rejected");
                     return Ok(None);
                 }
                 Ok(Some(Box::new(stream)))
@@ -147,7 +147,7 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be taken");
+                    tracing::warn!(%error, "a connection could not be accepted");
                     sleep(PAUSE).await;
                 }
             }

@@ -43,7 +43,7 @@ impl Budget {
 
     /// Creates the budget of requests, from their announcement to their answer.
     pub(super) fn of_requests(options: &ServeOptions) -> Arc<Self> {
-        let what = "requests that are under way";
+        let what = "requests in progress";
         let own = options.max_received_connection;
         Self::new(what, options.max_received, own)
     }
@@ -205,7 +205,7 @@ impl Account {
             if waits && before == Some(moves) && self.budget.is_short() {
                 let what = self.budget.what;
                 tracing::warn!(
-                    "a connection is closed: nothing moves, and there is no room for more {what}"
+                    "a connection is closed: it makes no progress, and there is no room for more {what}"
                 );
                 return;
             }

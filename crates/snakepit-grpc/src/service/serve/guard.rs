@@ -76,7 +76,7 @@ impl Guard {
         let permit = Arc::clone(&self.requests).try_acquire_owned();
         let permit = permit.map_err(|_| {
             let limit = self.max_requests;
-            Status::resource_exhausted(format!("{limit} requests are under way already"))
+            Status::resource_exhausted(format!("{limit} requests are in progress already"))
         })?;
         let deadline = deadline::from_headers(request.headers()).map_err(from_tool)?;
         Ok((permit, deadline, scope))

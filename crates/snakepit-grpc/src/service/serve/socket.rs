@@ -88,11 +88,11 @@ fn check_mode(directory: &Path) -> Result<(), ServeError> {
     let metadata = fs::symlink_metadata(directory)
         .map_err(|error| directory_fault(directory, format!("cannot be used: {error}")))?;
     if !metadata.is_dir() {
-        return Err(directory_fault(directory, "is no directory"));
+        return Err(directory_fault(directory, "is not a directory"));
     }
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
-        let reason = format!("has mode {mode:o}, which lets other users in; it must be 700");
+        let reason = format!("has mode {mode:o}, which gives other users access; it must be 700");
         return Err(directory_fault(directory, reason));
     }
     Ok(())

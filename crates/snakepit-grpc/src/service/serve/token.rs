@@ -103,7 +103,7 @@ pub enum TokenError {
     #[error("a token needs at least {MIN} bytes of visible ASCII")]
     Unusable,
     /// The operating system's source of randomness failed.
-    #[error("the operating system gives no random numbers")]
+    #[error("the operating system provides no random numbers")]
     NoRandomNumbers,
 }
 

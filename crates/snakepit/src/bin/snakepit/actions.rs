@@ -24,7 +24,7 @@ pub(crate) async fn recycle(options: &WorkerOptions) -> Result<(), Failure> {
     let worker = &options.worker;
     let replacement = client(&options.action).await?.recycle(worker).await?;
     let document = json!({ "worker": worker, "replacement": replacement });
-    let text = format!("{replacement} has taken the place of {worker}");
+    let text = format!("{replacement} has replaced {worker}");
     outcome(options.json, &document, &text)
 }
 
@@ -38,6 +38,6 @@ pub(crate) async fn drain(options: &WorkerOptions) -> Result<(), Failure> {
 pub(crate) async fn cancel(options: &CancelOptions) -> Result<(), Failure> {
     let call = options.call;
     client(&options.action).await?.cancel_call(call).await?;
-    let text = format!("call {call} was asked to stop");
+    let text = format!("call {call}: cancellation requested");
     outcome(options.json, &json!({ "call": call }), &text)
 }

@@ -99,7 +99,7 @@ fn read(word: &str) -> Result<Value, Failure> {
         Err(error) => Err(Failure::usage(
             error.code(),
             format!("the argument {word:.60} cannot be passed: {error}"),
-            "pass what is meant as a text, in quotes within quotes: '\"…\"'",
+            "quote the text twice: '\"…\"'",
         )),
     }
 }

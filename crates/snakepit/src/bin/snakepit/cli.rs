@@ -21,14 +21,14 @@ use crate::live_options::{CancelOptions, WorkerOptions};
 
 /// The exit statuses, for the help.
 const EXITS: &str = "\
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 124 the time was up,
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 124 timed out,
 128 + N ended by signal N.";
 
 /// Run Python functions in pools of worker processes.
 #[derive(Debug, Parser)]
 #[command(name = "snakepit", version, about, max_term_width = 100, after_help = EXITS)]
 pub(crate) struct Cli {
-    /// Say more on stderr; twice for all there is. SNAKEPIT_LOG sets the levels in detail
+    /// Log more to stderr; -vv logs everything. SNAKEPIT_LOG sets the levels in detail
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
@@ -43,59 +43,59 @@ pub(crate) enum Command {
     /// Call a streaming tool and print each chunk on a line of its own
     #[command(after_help = "Example: snakepit stream tools.py:primes limit=100")]
     Stream(CallOptions),
-    /// Make the calls of a file in one pool: a tool and its arguments as JSON on each line
+    /// Make the calls of a file in one pool; each line has a tool and its arguments as JSON
     #[command(
         after_help = "Example: echo 'mean {\"xs\": [1, 2, 3]}' | snakepit run-script tools.py -\n\
-                      The first call that fails ends it; the workers end in any case."
+                      The first call that fails ends the script. The workers always end."
     )]
     RunScript(RunScriptOptions),
-    /// Write a small project that runs at once: Python tools, a program that calls them, a test
+    /// Create a small project that runs as it is: Python tools, a program that calls them, a test
     #[command(after_help = "Example: snakepit new my-tools && cd my-tools && cargo run")]
     New(NewOptions),
     /// List the tools of an adapter
     Tools(ToolsOptions),
-    /// List runs of programs that use snakepit, their workers, and what dead ones have left
+    /// List the runs of programs that use snakepit, their workers, and processes left by dead runs
     #[command(
-        after_help = "Exit status 1 when there are orphans that --kill has not ended, or was not given for."
+        after_help = "Exit status 1 if orphans remain: without --kill, or because --kill could not end them."
     )]
     Orphans(OrphansOptions),
     /// Check interpreter, worker runtime, registry, containment and limits by using them
-    #[command(after_help = "Exit status 1 when a check failed.")]
+    #[command(after_help = "Exit status 1 if a check failed.")]
     Doctor(DoctorOptions),
-    /// Find out how many workers this machine can have, and what breaks first, by starting them
+    /// Start workers in steps to find out how many this machine can run, and which limit breaks first
     #[command(
-        after_help = "It stops before memory or a limit is used up, and ends every worker.\n\
+        after_help = "It stops before memory or another limit is used up, and ends every worker.\n\
                       Example: snakepit diagnose --steps 10,50 --max-memory 1GiB"
     )]
     Diagnose(DiagnoseOptions),
-    /// List the programs that use snakepit and run here
+    /// List the running programs that use snakepit
     Ps(PsOptions),
-    /// Show a running program at a glance: pools, slots, memory, calls, and what is wrong
+    /// Show the status of a running program: pools, slots, memory, calls and findings
     Status(StatusOptions),
-    /// Look into the pools of a running program for a moment, and say what is wrong and what could
-    /// be better
+    /// Observe the pools of a running program for a moment, and report problems and possible
+    /// improvements
     Inspect(InspectOptions),
-    /// Show where all threads of the workers of a running program are
-    #[command(after_help = "Exit status 1 when a worker did not answer in time.")]
+    /// Show the stacks of all threads in the workers of a running program
+    #[command(after_help = "Exit status 1 if a worker did not answer in time.")]
     Stack(StackOptions),
     /// Sample where the workers of a running program spend their time
     #[command(after_help = "Example: snakepit profile --duration 5s -o profile.svg")]
     Profile(ProfileOptions),
-    /// Print what the workers of a running program have written
+    /// Print the output of the workers of a running program
     Logs(LogsOptions),
-    /// Watch a running program in the terminal: pools, workers, calls, and what is wrong
+    /// Watch a running program in the terminal: pools, workers, calls and findings
     #[cfg(feature = "top")]
     Top(TopOptions),
-    /// Show a running program in the browser: prints an address, and serves it until the program
+    /// Show a running program in the browser: print an address, and serve it until the program
     /// ends
     #[cfg(feature = "web")]
     Web(WebOptions),
     /// Replace a worker of a running program once its replacement is ready
     Recycle(WorkerOptions),
-    /// Give a worker of a running program no further calls and replace it; its calls go on to their
-    /// end
+    /// Send a worker of a running program no further calls and replace it; its running calls
+    /// complete
     Drain(WorkerOptions),
-    /// Stop one call of a running program
+    /// Cancel one call of a running program
     Cancel(CancelOptions),
     /// Show the last calls and deaths of a program, also after it was killed
     Report(ReportOptions),
@@ -106,13 +106,13 @@ pub(crate) enum Command {
     /// Describe an error code: its cause, an example, the remedy
     #[command(after_help = "Example: snakepit explain SP2003")]
     Explain(ExplainOptions),
-    /// Tell which libraries several threads of one worker may use, and which profile suits them
+    /// Report which libraries are thread-safe, and recommend a profile for them
     #[command(
-        after_help = "Without LIB: all known libraries that are installed. Exit status 1 when a LIB is unsafe.\n\
+        after_help = "Without LIB: all known libraries that are installed. Exit status 1 if a LIB is unsafe.\n\
                       Example: snakepit compat numpy pandas --workload cpu-bound"
     )]
     Compat(CompatOptions),
-    /// Show what snakepit does, on real input, and check every result
+    /// Run a demonstration on real input, and check every result
     Demo(DemoOptions),
     /// Print the completion script of a shell
     Completions {
@@ -159,8 +159,8 @@ pub(crate) struct CallOptions {
     /// Adapter and tool: `tools.py:mean`, `package.module:mean`, `tools.py:Class:method`
     #[arg(value_name = "REF")]
     pub(crate) reference: OsString,
-    /// Arguments as `key=value`; a value that is JSON is taken as JSON, any other as text. Without
-    /// `key=`: positional ones; the first is the tool when REF names none
+    /// Arguments as `key=value`; a value that is valid JSON is read as JSON, any other as a
+    /// string. Without `key=`: positional arguments; the first one is the tool if REF names none
     #[arg(value_name = "ARG")]
     pub(crate) args: Vec<OsString>,
     /// Arguments as one JSON object or array
@@ -185,14 +185,14 @@ pub(crate) struct RunScriptOptions {
 /// What all commands that call tools understand.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
-    /// Session that the tools see
+    /// Session of the calls
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryOptions,
-    /// Print texts as JSON too, and errors as JSON on stderr
+    /// Print strings as JSON, too, and errors as JSON on stderr
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -206,21 +206,21 @@ pub(crate) struct PythonOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataOptions {
-    /// Directory of the records; the user's own when not given
+    /// Directory of the records [default: the user's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NewOptions {
-    /// Name of the project, and of the directory that is made
+    /// Name of the project, and of the directory that is created
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Directory of the library `snakepit`; the source of this program when not given, or its
-    /// version
+    /// Directory of the library `snakepit` [default: the source of this program if it exists,
+    /// else the published version]
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
-    /// Print what was written as JSON
+    /// Print the outcome as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -232,14 +232,14 @@ pub(crate) struct ToolsOptions {
     pub(crate) reference: OsString,
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
-    /// Print everything known of each tool, schemas included, as JSON
+    /// Print all details of each tool, including schemas, as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct OrphansOptions {
-    /// End what dead runs have left
+    /// End the processes left by dead runs
     #[arg(long)]
     pub(crate) kill: bool,
     /// With --kill: also end workers that were started to outlive their host
@@ -268,13 +268,13 @@ pub(crate) struct CompatOptions {
     /// Libraries, by the name they are installed or imported with
     #[arg(value_name = "LIB")]
     pub(crate) libraries: Vec<String>,
-    /// All known libraries, also those that are not installed
+    /// All known libraries, including those that are not installed
     #[arg(long, conflicts_with = "libraries")]
     pub(crate) all: bool,
-    /// Profile that workers would have: process or thread
+    /// Profile of the workers: process or thread
     #[arg(long, value_name = "PROFILE", default_value_t = ProfileKind::Thread)]
     pub(crate) profile: ProfileKind,
-    /// What calls mostly do: io-bound, cpu-bound, shared-memory or mixed
+    /// Kind of work of most calls: io-bound, cpu-bound, shared-memory or mixed
     #[arg(long, value_name = "KIND", default_value_t = Workload::Mixed)]
     pub(crate) workload: Workload,
     #[command(flatten)]
@@ -288,14 +288,14 @@ pub(crate) struct CompatOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct PoolOptions {
-    /// Time for everything, from the start of the program: 1s, 250ms, 2m
+    /// Time limit of the whole command, including the start of workers: 1s, 250ms, 2m
     #[arg(long, value_name = "TIME", value_parser = snakepit::parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// Worker processes [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<usize>,
-    /// Give the workers a short list of variables only, as the library does, and not all of this
-    /// environment
+    /// Pass the workers only a short list of environment variables, as the library does, instead
+    /// of all
     #[arg(long)]
     pub(crate) clean_env: bool,
     #[command(flatten)]
@@ -308,7 +308,7 @@ pub(crate) fn listen_address<A: std::str::FromStr>(text: &str) -> Result<A, Stri
     let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
     let whole = port.map_or_else(|_| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     let unknown =
-        |_| format!("`{text}` is no address with a port; write for example 127.0.0.1:9464");
+        |_| format!("`{text}` is not an address with a port; write for example 127.0.0.1:9464");
     whole.parse().map_err(unknown)
 }
 

@@ -130,8 +130,8 @@ async fn answers(dir: &Path, python: Option<&Path>) -> Result<String, (String, O
     match answer {
         Err(error) => Err((error.to_string(), None)),
         Ok(_) if !report.leftover.is_empty() => Err((
-            format!("killed, yet not dead: {:?}", report.leftover),
-            Some("look at the process with ps; it may wait for a device".to_owned()),
+            format!("killed, but still running: {:?}", report.leftover),
+            Some("inspect the process with ps; it may wait for a device".to_owned()),
         )),
         Ok(_) => Ok(format!(
             "started in {ready:.0?}, answered in {took:.0?}, ended in order{turns}"

@@ -15,7 +15,7 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<(), Failure> {
     let Some(found) = Explanation::find(code) else {
         return Err(Failure::usage(
             ErrorCode::WrongUsage,
-            format!("`{code}` is no error code"),
+            format!("`{code}` is not an error code"),
             "list all codes: snakepit explain",
         ));
     };

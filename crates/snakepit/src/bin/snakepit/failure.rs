@@ -253,15 +253,15 @@ mod tests {
                 "all workers were busy; raise `--workers` or `--timeout`",
             ),
             (
-                "call less at once, or raise `workers` or `queue_limit`",
-                "call less at once, or raise `--workers`",
+                "make fewer concurrent calls, or raise `workers` or `queue_limit`",
+                "make fewer concurrent calls, or raise `--workers`",
             ),
             (
                 "the tool took too long; raise the time-out",
                 "the tool took too long; raise `--timeout`",
             ),
             (
-                "send less at once, or raise `max_payload`",
+                "send less at a time, or raise `max_payload`",
                 "send less at once",
             ),
         ] {

@@ -11,36 +11,36 @@ pub(crate) fn named() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }
 
-/// Which host is meant.
+/// The host to query.
 #[derive(Debug, Args)]
 pub(crate) struct HostOptions {
-    /// Run of the host, or its first characters; not needed when only one host runs
+    /// Run of the host, or its first characters; not needed if only one host runs
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<String>,
-    /// Directory of the records; the user's own when not given
+    /// Directory of the records [default: the user's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-/// Which run is meant, of a host that runs or of one that has ended.
+/// The run to read: of a running host, or of one that has ended.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
-    /// Run, or its first characters; `snakepit ps --all` lists them. When not given: the only host
-    /// that runs; if none runs, the one that was the last to record something
+    /// Run, or its first characters; `snakepit ps --all` lists them [default: the only running
+    /// host; if none runs, the one that recorded something last]
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<String>,
-    /// Directory of the records; the user's own when not given
+    /// Directory of the records [default: the user's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PsOptions {
-    /// Also list the runs that have ended, as far as their recordings are kept: `snakepit report
-    /// --run` and `snakepit trace --run` read them
+    /// Also list ended runs whose recordings are still kept: `snakepit report --run` and
+    /// `snakepit trace --run` read them
     #[arg(long)]
     pub(crate) all: bool,
-    /// Directory of the records; the user's own when not given
+    /// Directory of the records [default: the user's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Print everything as JSON
@@ -52,7 +52,7 @@ pub(crate) struct PsOptions {
 pub(crate) struct StatusOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Also show each worker, and each call that runs
+    /// Also show each worker and each running call
     #[arg(long)]
     pub(crate) detailed: bool,
     /// Print everything as JSON
@@ -64,19 +64,19 @@ pub(crate) struct StatusOptions {
 pub(crate) struct InspectOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Pool; all pools when not given
+    /// Pool [default: all pools]
     #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
-    /// Also show each worker, and each call that runs
+    /// Also show each worker and each running call
     #[arg(long)]
     pub(crate) detailed: bool,
     /// Also give advice about the sizes of the pools
     #[arg(long)]
     pub(crate) recommendations: bool,
-    /// Time between the two looks that findings compare; 0s looks once
+    /// Interval between the two reports that findings compare; 0s takes one
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = snakepit::parse_duration)]
     pub(crate) over: Duration,
-    /// How the result is printed
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: OutputFormat,
     /// Print everything as JSON; the same as --format json
@@ -95,18 +95,18 @@ pub(crate) enum OutputFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct StackOptions {
-    /// Worker; all workers when not given
+    /// Worker [default: all workers]
     #[arg(value_name = "WORKER", value_parser = named())]
     pub(crate) worker: Option<String>,
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Pool; all pools when not given
+    /// Pool [default: all pools]
     #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
-    /// Time that a worker has to answer
+    /// Time limit for the answer of a worker
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = snakepit::parse_duration)]
     pub(crate) wait: Duration,
-    /// Print everything as JSON, a line for each worker
+    /// Print everything as JSON, one line per worker
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -115,33 +115,33 @@ pub(crate) struct StackOptions {
 pub(crate) struct ProfileOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Pool; all pools when not given
+    /// Pool [default: all pools]
     #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
-    /// Worker; all workers when not given
+    /// Worker [default: all workers]
     #[arg(long, value_name = "WORKER", value_parser = named())]
     pub(crate) worker: Option<String>,
     /// Only stacks in which this tool runs
     #[arg(long, value_name = "TOOL", value_parser = named())]
     pub(crate) tool: Option<String>,
-    /// The thread that runs this call, until it is over; `snakepit status --detailed` shows the
-    /// numbers
+    /// Only the thread that runs this call, until it ends; `snakepit status --detailed` shows
+    /// the numbers
     #[arg(long, value_name = "CALL", conflicts_with_all = ["pool", "worker"])]
     pub(crate) call: Option<u64>,
-    /// How long, at least 1ms
+    /// Duration of the profile, at least 1ms
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = snakepit::parse_duration)]
     pub(crate) duration: Duration,
-    /// Samples in a second
+    /// Samples per second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) hz: u32,
     /// Only samples of threads that have the GIL
     #[arg(long)]
     pub(crate) gil: bool,
-    /// What is written; by the name of FILE when not given: flamegraph for .svg, speedscope for
-    /// .json, else collapsed
+    /// Output format [default: by the extension of FILE: flamegraph for .svg, speedscope for
+    /// .json, else collapsed]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ProfileFormat>,
-    /// File; without it, and without --format, functions are shown as text
+    /// Output file; without it and without --format, functions are printed as text
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Print the summary as JSON
@@ -162,28 +162,28 @@ pub(crate) enum ProfileFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsOptions {
-    /// Worker; all workers when not given
+    /// Worker [default: all workers]
     #[arg(value_name = "WORKER", value_parser = named())]
     pub(crate) worker: Option<String>,
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Pool; all pools when not given
+    /// Pool [default: all pools]
     #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
-    /// Lines at most; all that the host has kept when not given
+    /// Maximum number of lines; 0 for all that the host has kept
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) tail: u32,
-    /// Go on with lines as they are written
+    /// Follow new lines
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Print everything as JSON, a line for each line
+    /// Print everything as JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainOptions {
-    /// Error code, for example SP2003; all codes when not given
+    /// Error code, for example SP2003 [default: all codes]
     #[arg(value_name = "CODE")]
     pub(crate) code: Option<String>,
     /// Print everything as JSON
@@ -195,11 +195,11 @@ pub(crate) struct ExplainOptions {
 pub(crate) struct ReportOptions {
     #[command(flatten)]
     pub(crate) host: RunOptions,
-    /// Calls at most of each pool, the last ones
+    /// Maximum number of calls per pool, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) calls: usize,
-    /// Write a page into this file, which a browser opens: all calls, deaths and findings, and of a
-    /// program that runs its workers and the stacks of those that are busy
+    /// Write an HTML page to this file: all calls, deaths and findings; for a running program also
+    /// its workers and the stacks of busy ones
     #[cfg(feature = "web")]
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub(crate) html: Option<PathBuf>,
@@ -212,13 +212,13 @@ pub(crate) struct ReportOptions {
 pub(crate) struct TraceOptions {
     #[command(flatten)]
     pub(crate) host: RunOptions,
-    /// Pool; all pools when not given
+    /// Pool [default: all pools]
     #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
-    /// Calls at most of each pool, the last ones
+    /// Maximum number of calls per pool, the last ones
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub(crate) calls: usize,
-    /// File; stdout when not given
+    /// Output file [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Print the outcome as JSON, if FILE is given

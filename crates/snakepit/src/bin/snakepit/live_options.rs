@@ -18,19 +18,19 @@ pub(crate) const SHORTEST: Duration = Duration::from_millis(50);
 pub(crate) struct TopOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Time between two looks, at least 50ms
+    /// Interval between two reports, at least 50ms
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = snakepit::parse_duration)]
     pub(crate) every: Duration,
-    /// Print one screen and end; without --replay it looks twice, --every apart
+    /// Print one screen and exit; without --replay it takes two reports, --every apart
     #[arg(long)]
     pub(crate) once: bool,
-    /// Print everything as JSON; with --once
+    /// Print everything as JSON; requires --once
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
-    /// Let keys change the program: cancel, recycle, drain
+    /// Allow keys that change the program: cancel, recycle, drain
     #[arg(long)]
     pub(crate) allow_actions: bool,
-    /// Record all looks in a file
+    /// Record all reports in a file
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// Show a recording instead of a program
@@ -43,10 +43,10 @@ pub(crate) struct TopOptions {
 pub(crate) struct WebOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Loopback address; with port 0 any that is free
+    /// Loopback address; port 0 takes a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = crate::cli::listen_address::<std::net::SocketAddr>)]
     pub(crate) addr: std::net::SocketAddr,
-    /// Time between two looks, at least 50ms
+    /// Interval between two reports, at least 50ms
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = snakepit::parse_duration)]
     pub(crate) every: Duration,
     /// Print the address as JSON
@@ -82,7 +82,7 @@ pub(crate) struct CancelOptions {
 pub(crate) struct ActionOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
-    /// Let the program be changed; it is refused without this
+    /// Allow this command to change the program; required
     #[arg(long)]
     pub(crate) allow_actions: bool,
 }

@@ -59,15 +59,15 @@ pub(crate) fn run(options: &NewOptions) -> Result<(), Failure> {
 fn free(dir: &Path) -> Result<(), String> {
     match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
-        Ok(false) => Err("is there already and not empty".to_owned()),
+        Ok(false) => Err("exists already and is not empty".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(dir) {
-            Ok(_) => Err("is there already: a link to nothing".to_owned()),
+            Ok(_) => Err("exists already: a dangling symbolic link".to_owned()),
             Err(_) => Ok(()),
         },
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err("is there already".to_owned())
+            Err("exists already".to_owned())
         }
-        Err(error) => Err(format!("cannot be looked at: {error}")),
+        Err(error) => Err(format!("cannot be examined: {error}")),
     }
 }
 
@@ -82,7 +82,7 @@ fn library(named: Option<&Path>) -> Result<String, Failure> {
             Some(found.ok_or_else(|| {
                 Failure::usage(
                     ErrorCode::WrongUsage,
-                    format!("{} is no library", dir.display()),
+                    format!("{} is not the directory of a library", dir.display()),
                     "name the directory `crates/snakepit` of a checkout",
                 )
             })?)

@@ -129,7 +129,7 @@ fn describe_left(left: &LeftAlone) -> String {
     let name = Printable(left.worker_id.as_deref().unwrap_or("no record"));
     let why = match left.reason {
         Reason::Independent => "outlives its host; `snakepit orphans --kill --independent` ends it",
-        Reason::Unknown => "cannot be recognised beyond doubt; look at it with ps",
+        Reason::Unknown => "cannot be identified; inspect it with ps",
         Reason::Untouchable => "is this program or the first process of the system",
         Reason::NotPermitted => "belongs to another user, who may end it",
     };

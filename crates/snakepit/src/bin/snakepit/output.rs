@@ -17,8 +17,8 @@ pub(crate) fn value(value: &Value, json: bool) -> Result<(), Failure> {
         // Written directly: the text may be much larger than the value.
         other => {
             let text = other.json_text().map_err(|error| {
-                let what = format!("the result is no JSON: {error}");
-                let help = "return a map whose keys are different texts";
+                let what = format!("the result cannot be printed as JSON: {error}");
+                let help = "return a map whose keys are distinct strings";
                 Failure::Reported {
                     report: Box::new(Report::usage(error.code(), what, help)),
                     usage: false,

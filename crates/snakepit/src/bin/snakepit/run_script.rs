@@ -136,10 +136,10 @@ fn parse(line: &str) -> Result<Option<Line>, String> {
     let (tool, args) = line.split_once(char::is_whitespace).unzip();
     let args = match args {
         None => Value::Null,
-        Some(text) => serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?,
+        Some(text) => serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?,
     };
     if !matches!(args, Value::Map(_) | Value::List(_) | Value::Null) {
-        return Err("the arguments are neither an object nor an array".to_owned());
+        return Err("the arguments must be an object or an array".to_owned());
     }
     let tool = tool.unwrap_or(line).to_owned();
     Ok(Some(Line { tool, args }))

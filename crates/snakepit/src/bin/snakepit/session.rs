@@ -69,7 +69,7 @@ where
 
 fn warn(report: &ShutdownReport) {
     if !report.leftover.is_empty() {
-        tracing::error!(pids = ?report.leftover, "killed, yet not dead");
+        tracing::error!(pids = ?report.leftover, "killed, but still running");
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn refuse(command: &str) -> Result<(), Failure> {
     };
     Err(Failure::usage(
         ErrorCode::InvalidConfig,
-        format!("`{name}` is set, and `snakepit {command}` takes no settings of pools"),
+        format!("`{name}` is set, and `snakepit {command}` does not accept settings of pools"),
         format!("unset it: env -u {name} snakepit {command}"),
     ))
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(options: TopOptions) -> Result<(), Failure> {
     let every = options.every.max(SHORTEST);
     let terminal = io::stdout().is_terminal();
     let unfit = match (options.once, terminal) {
-        (false, false) => Some("stdout is no terminal"),
+        (false, false) => Some("stdout is not a terminal"),
         (false, true) if is_dumb() => Some("the terminal cannot place text (TERM=dumb)"),
         _ => None,
     };

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
             return Err(Failure::usage(
                 ErrorCode::UnknownPool,
                 format!("run {run} has recorded no pool `{pool}`"),
-                "see the pools with `snakepit report`",
+                "list the pools with `snakepit report`",
             ));
         }
         if let Some(tools) = &mut host_tools {

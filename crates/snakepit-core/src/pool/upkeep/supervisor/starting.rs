@@ -155,7 +155,7 @@ fn may_have(info: &WorkerInfo, tool: &str) -> bool {
 
 /// Returns the error of a warm-up tool that workers do not have: no further start can help.
 fn unknown(tool: &str, tools: &[ToolInfo]) -> StartError {
-    let message = format!("`warm_up` names `{tool}`, which is no tool of the workers");
+    let message = format!("`warm_up` names `{tool}`, which is not a tool of the workers");
     let mut error = StartError::new(ErrorCode::UnknownTool, message);
     let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
     error.help = Some(format!("the tools are: {}", names.join(", ")));

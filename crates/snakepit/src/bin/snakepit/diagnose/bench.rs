@@ -140,7 +140,7 @@ impl<'a> Bench<'a> {
         if most < 2 {
             return Ok(());
         }
-        say("looking at what a worker takes");
+        say("measuring the memory and descriptors of a worker");
         let step = self.step(pool, most, false).await?;
         if step.stop.is_some() {
             self.scaling.steps.push(step);
@@ -178,7 +178,7 @@ impl<'a> Bench<'a> {
         say("ending the workers");
         let report = host.shutdown().await;
         if !report.leftover.is_empty() {
-            tracing::error!(pids = ?report.leftover, "killed, yet not dead");
+            tracing::error!(pids = ?report.leftover, "killed, but still running");
         }
         self.host = None;
     }

@@ -10,25 +10,25 @@ use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct DiagnoseOptions {
-    /// Workers at the ends of the steps, growing
+    /// Number of workers at the end of each step, in ascending order
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [100, 250, 400, 500])]
     pub(crate) steps: Vec<usize>,
-    /// Workers at most, whatever the steps are
+    /// Maximum number of workers, whatever the steps are
     #[arg(long, value_name = "N")]
     pub(crate) max_workers: Option<usize>,
-    /// Memory that workers may take in all, for example 2GiB; what the machine has when not given
+    /// Memory limit of all workers together, for example 2GiB [default: the memory of the machine]
     #[arg(long, value_name = "SIZE", value_parser = snakepit::parse_size)]
     pub(crate) max_memory: Option<usize>,
-    /// Memory of the machine that stays free; a fifth of it when not given
+    /// Memory of the machine to keep free [default: a fifth of it]
     #[arg(long, value_name = "SIZE", value_parser = snakepit::parse_size)]
     pub(crate) keep_free: Option<usize>,
-    /// Time that a step may take
+    /// Time limit of one step
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = snakepit::parse_duration)]
     pub(crate) step_timeout: Duration,
     /// Python interpreter
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
-    /// Directory of the records; the user's own when not given
+    /// Directory of the records [default: the user's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Print everything as JSON

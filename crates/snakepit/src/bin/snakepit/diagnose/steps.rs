@@ -57,10 +57,10 @@ impl Bench<'_> {
         pool.resize(workers).await.map_err(|error| {
             Failure::usage(error.code, error.to_string(), "name smaller `--steps`")
         })?;
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while step.stop.is_none() && step.ready < workers {
-            looks.tick().await;
+            ticks.tick().await;
             let status = pool.status();
             step.ready = status.ready;
             step.stop = if status.ready >= workers {

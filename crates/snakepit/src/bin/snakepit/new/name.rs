@@ -109,7 +109,7 @@ fn problem(name: &str) -> Option<&'static str> {
         let number = taken.strip_prefix(port);
         number.is_some_and(|number| matches!(number.as_bytes(), [b'1'..=b'9']))
     });
-    (port || TAKEN.contains(&&*taken)).then_some("it stands for something else")
+    (port || TAKEN.contains(&&*taken)).then_some("it is a reserved name")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::frame::Kind;
 /// A call that was sent. Dropping it discards the answer.
 #[derive(Debug)]
 #[must_use = "the answer comes here"]
-pub struct Asked(oneshot::Receiver<Result<Bytes, CallError>>);
+pub struct PendingReply(oneshot::Receiver<Result<Bytes, CallError>>);
 
 impl LinkClient {
     /// Makes one call and waits for the answer or the end of the connection.
@@ -33,13 +33,13 @@ impl LinkClient {
     ///
     /// # Errors
     /// The errors of [`call`](Self::call) that are known before the request is sent.
-    pub fn begin(&self, mut request: Request) -> Result<Asked, CallError> {
+    pub fn begin(&self, mut request: Request) -> Result<PendingReply, CallError> {
         let args = std::mem::take(&mut request.args.bytes);
         self.check_size(args.len())?;
         let (sender, receiver) = oneshot::channel();
         let waiter = Waiter::Call { sender, number: 0 };
         self.send(Kind::Call, request, waiter, &args)?;
-        Ok(Asked(receiver))
+        Ok(PendingReply(receiver))
     }
 
     /// Waits for the answer to a call that was sent on this connection.
@@ -49,8 +49,8 @@ impl LinkClient {
     ///
     /// # Cancel safety
     /// As for [`call`](Self::call).
-    pub async fn answer(&self, asked: Asked) -> Result<Payload, CallError> {
-        match asked.0.await {
+    pub async fn answer(&self, call: PendingReply) -> Result<Payload, CallError> {
+        match call.0.await {
             Ok(result) => result.map(Payload::from_msgpack),
             Err(_) => Err(died(&self.reason(), true)),
         }
