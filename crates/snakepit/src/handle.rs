@@ -1,6 +1,5 @@
 //! The caller's handle to one pool.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::core::worker::profiling::{Profile, ProfileError, ProfileHandle};
 use crate::{
-    Affinity, CallOptions, ConfigError, Error, HostState, ManyResults, Payload, Pool, PoolName,
+    Affinity, Call, CallOptions, ConfigError, Error, HostState, ManyResults, Pool, PoolName,
     RecycleError, ResultStream, Session, SessionId, SessionOptions, Stacks, StateError, Status,
     ToolInfo, WorkerId, WorkerStatus,
 };
@@ -94,40 +93,39 @@ impl PoolHandle {
         sessions.get_or_create(id.clone(), SessionOptions::default())
     }
 
-    /// Calls a tool and waits for its result.
+    /// Returns a call of a tool, which runs once it is awaited; see [`Call`].
+    ///
+    /// ```no_run
+    /// # async fn demo(pool: snakepit::PoolHandle) -> Result<(), snakepit::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let pid: i64 = pool.call("pid").timeout(Duration::from_secs(1)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn call<R>(&self, tool: impl Into<Arc<str>>) -> Call<R> {
+        Call::new(self.pool.clone(), tool.into(), self.options())
+    }
+
+    /// Calls a tool and waits for its result. Short for `call(tool).args(args).await`.
     ///
     /// # Errors
     /// Every [`Error`]; [`Error::code`] distinguishes them.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call; the tool may have run in part.
-    // Inlined, since the caller then moves the arguments of the future and not its whole room.
     #[inline(always)]
     pub fn execute<R: DeserializeOwned>(
         &self,
         tool: impl Into<Arc<str>>,
         args: impl Serialize,
     ) -> impl Future<Output = Result<R, Error>> + Send {
-        self.call(tool.into(), Payload::encode(&args), self.options())
+        self.call(tool).args(args).run()
     }
 
-    /// Calls a tool with options.
-    ///
-    /// # Errors
-    /// As [`execute`](Self::execute).
-    ///
-    /// # Cancel safety
-    /// As [`execute`](Self::execute).
-    pub fn execute_with<R: DeserializeOwned>(
-        &self,
-        tool: impl Into<Arc<str>>,
-        args: impl Serialize,
-        options: &CallOptions,
-    ) -> impl Future<Output = Result<R, Error>> + Send {
-        self.call(tool.into(), Payload::encode(&args), self.merged(options))
-    }
-
-    /// Calls a streaming tool. Dropping the stream cancels the call.
+    /// Calls a streaming tool. Dropping the stream cancels the call. Short for
+    /// `call(tool).args(args).stream()`.
     ///
     /// # Errors
     /// As [`execute`](Self::execute); once the call runs, an error is the last item of the stream.
@@ -136,23 +134,11 @@ impl PoolHandle {
         tool: impl Into<Arc<str>>,
         args: impl Serialize,
     ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send {
-        self.open(tool.into(), Payload::encode(&args), self.options())
-    }
-
-    /// Calls a streaming tool with options.
-    ///
-    /// # Errors
-    /// As [`execute_stream`](Self::execute_stream).
-    pub fn execute_stream_with<R: DeserializeOwned>(
-        &self,
-        tool: impl Into<Arc<str>>,
-        args: impl Serialize,
-        options: &CallOptions,
-    ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send {
-        self.open(tool.into(), Payload::encode(&args), self.merged(options))
+        self.call(tool).args(args).stream()
     }
 
     /// Calls a tool once per item, spread over all workers. Yields one result per item, in order.
+    /// Short for `call(tool).each(items)`.
     ///
     /// Each item holds the arguments of one call: a map, a tuple, or `()`. Items are taken as
     /// results are consumed.
@@ -163,7 +149,7 @@ impl PoolHandle {
         I::Item: Serialize,
         I::IntoIter: Send + 'static,
     {
-        ManyResults::start(&self.pool, tool.into(), items.into_iter(), &self.options())
+        self.call(tool).each(items)
     }
 
     /// Returns state and counters of the pool.
@@ -268,54 +254,11 @@ impl PoolHandle {
 
     fn options(&self) -> CallOptions {
         let mut options = CallOptions::new();
-        self.set_session(&mut options);
         options.affinity = self.affinity;
-        options
-    }
-
-    fn set_session(&self, options: &mut CallOptions) {
         options.session.clone_from(&self.session);
-        if let Some(session) = &self.generation {
-            *options = std::mem::take(options).in_session(session);
-        }
-    }
-
-    /// Merges options with the handle's: a session in the options overrides the handle's.
-    fn merged(&self, options: &CallOptions) -> CallOptions {
-        let mut options = options.clone();
-        if options.session.is_none() {
-            self.set_session(&mut options);
-        }
-        options.affinity = options.affinity.or(self.affinity);
-        options
-    }
-
-    #[inline(always)]
-    fn call<R: DeserializeOwned>(
-        &self,
-        tool: Arc<str>,
-        args: Result<Payload, crate::PayloadError>,
-        options: CallOptions,
-    ) -> impl Future<Output = Result<R, Error>> + Send + use<R> {
-        let pool = self.pool.clone();
-        async move {
-            // Pinned where it lies: to await it by value moves it once more.
-            let reply = pin!(pool.execute(tool, args?, &options));
-            Ok(reply.await?.decode()?)
-        }
-    }
-
-    fn open<R: DeserializeOwned>(
-        &self,
-        tool: Arc<str>,
-        args: Result<Payload, crate::PayloadError>,
-        options: CallOptions,
-    ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send + use<R> {
-        let pool = self.pool.clone();
-        async move {
-            Ok(ResultStream::new(
-                pool.execute_stream(tool, args?, &options).await?,
-            ))
+        match &self.generation {
+            Some(session) => options.in_session(session),
+            None => options,
         }
     }
 }

@@ -27,6 +27,8 @@
 //!   [`Config`] reads the configuration from `snakepit.toml` and the environment.
 //! - [`PoolHandle`] is one pool, with or without a session. It has the same methods as
 //!   [`Snakepit`], which stands for its default pool.
+//! - [`Call`] is one call with its options; [`execute`](Snakepit::execute) and its relatives are
+//!   shorthands for it.
 //! - Arguments are anything that serialises: a struct, a map or [`args!`] gives keyword arguments,
 //!   a tuple or an array gives positional ones, `()` gives none. Results are anything that
 //!   deserialises, including [`Value`].
@@ -67,6 +69,7 @@ mod batch_stream;
 mod bridge;
 mod builder;
 mod by_name;
+mod call;
 #[cfg(feature = "config")]
 mod config;
 #[cfg(feature = "diag")]
@@ -169,6 +172,7 @@ pub use args::Args;
 #[cfg(feature = "arrow")]
 pub use batch_stream::BatchStream;
 pub use builder::SnakepitBuilder;
+pub use call::{Arguments, Call, IntoArguments};
 #[cfg(feature = "config")]
 pub use config::Config;
 pub use error::BuildError;

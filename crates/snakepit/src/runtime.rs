@@ -12,9 +12,9 @@ use snakepit_profiles::Run;
 use crate::events::{Emitted, EventStream, PatternError, Subscription};
 use crate::shutdown::{Host, ShutdownReport};
 use crate::{
-    CallOptions, Error, HostState, HostTools, ManyResults, Pool, PoolHandle, PoolName,
-    RecycleError, ResultStream, Session, SessionId, Sessions, SnakepitBuilder, Status, ToolInfo,
-    WorkerId, WorkerStatus,
+    Call, Error, HostState, HostTools, ManyResults, Pool, PoolHandle, PoolName, RecycleError,
+    ResultStream, Session, SessionId, Sessions, SnakepitBuilder, Status, ToolInfo, WorkerId,
+    WorkerStatus,
 };
 
 /// Maximum number of events that [`Snakepit::events`] buffers.
@@ -76,7 +76,13 @@ impl Snakepit {
         &self.inner.host
     }
 
-    /// Calls a tool of the default pool and waits for its result.
+    /// Returns a call of a tool of the default pool, which runs once it is awaited; see [`Call`].
+    #[inline(always)]
+    pub fn call<R>(&self, tool: impl Into<Arc<str>>) -> Call<R> {
+        self.inner.default.call(tool)
+    }
+
+    /// Calls a tool of the default pool and waits for its result, as [`PoolHandle::execute`] does.
     ///
     /// # Errors
     /// Every [`Error`]; [`Error::code`] distinguishes them.
@@ -92,22 +98,6 @@ impl Snakepit {
         self.inner.default.execute(tool, args)
     }
 
-    /// Calls a tool of the default pool with options.
-    ///
-    /// # Errors
-    /// As [`execute`](Self::execute).
-    ///
-    /// # Cancel safety
-    /// As [`execute`](Self::execute).
-    pub fn execute_with<R: DeserializeOwned>(
-        &self,
-        tool: impl Into<Arc<str>>,
-        args: impl Serialize,
-        options: &CallOptions,
-    ) -> impl Future<Output = Result<R, Error>> + Send {
-        self.inner.default.execute_with(tool, args, options)
-    }
-
     /// Calls a streaming tool of the default pool. Dropping the stream cancels the call.
     ///
     /// # Errors
@@ -120,11 +110,8 @@ impl Snakepit {
         self.inner.default.execute_stream(tool, args)
     }
 
-    /// Calls a tool once per item, spread over all workers of the default pool. Yields one result
-    /// per item, in order.
-    ///
-    /// Each item holds the arguments of one call: a map, a tuple, or `()`. Items are taken as
-    /// results are consumed.
+    /// Calls a tool once per item, spread over all workers of the default pool, as
+    /// [`PoolHandle::execute_many`] does.
     pub fn execute_many<R, I>(&self, tool: impl Into<Arc<str>>, items: I) -> ManyResults<R>
     where
         R: DeserializeOwned,

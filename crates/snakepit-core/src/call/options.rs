@@ -91,6 +91,17 @@ impl CallOptions {
         self
     }
 
+    /// Takes the session and the affinity of `other` where these options set none.
+    #[must_use]
+    pub fn or_session_of(mut self, other: &Self) -> Self {
+        if self.session.is_none() {
+            self.session.clone_from(&other.session);
+            self.generation.clone_from(&other.generation);
+        }
+        self.affinity = self.affinity.or(other.affinity);
+        self
+    }
+
     /// Sets the identity of this call in the quarantine.
     #[must_use]
     pub fn fingerprint(mut self, fingerprint: impl Into<Arc<str>>) -> Self {

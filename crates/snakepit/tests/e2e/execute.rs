@@ -1,9 +1,11 @@
 //! Calls with typed arguments and results.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use snakepit::{CallOptions, Error, ErrorCode, Snakepit, Value, args};
+use snakepit::{CallOptions, Error, ErrorCode, SessionOptions, Snakepit, Value, args};
 
 use crate::support::{LONG, pool, start};
 
@@ -118,8 +120,47 @@ async fn the_tool_sees_session_worker_and_deadline() {
     let session: Where = snakepit.session("s1").execute("where", ()).await.unwrap();
     assert_eq!(session.session.as_deref(), Some("s1"));
     let options = CallOptions::new().session("s2").timeout(LONG);
-    let named: Where = snakepit.execute_with("where", (), &options).await.unwrap();
+    let named: Where = snakepit.call("where").options(&options).await.unwrap();
     assert_eq!(named.session.as_deref(), Some("s2"));
+    snakepit.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_builder_sets_options_of_calls_streams_and_batches() {
+    let snakepit = start(2).await;
+    let session = |place: &BTreeMap<String, Value>| place["session"].clone();
+    let ada = snakepit.session("ada");
+    let own = ada.call("where").timeout(LONG).await.unwrap();
+    assert_eq!(session(&own), Value::from("ada"));
+    let kept = ada.call("where").options(&CallOptions::new()).await;
+    assert_eq!(session(&kept.unwrap()), Value::from("ada"));
+    let other = ada.call("where").session("bob").await.unwrap();
+    assert_eq!(session(&other), Value::from("bob"));
+    let ended = snakepit
+        .sessions()
+        .get_or_create("eve", SessionOptions::default());
+    let ended = ended.unwrap();
+    ended.delete().unwrap();
+    let call = ada.call::<Value>("where").in_session(&ended);
+    assert_eq!(call.await.unwrap_err().code(), ErrorCode::UnknownSession);
+
+    let chunks = snakepit.call::<i64>("count").args((3,)).session("ada");
+    let chunks: Vec<_> = chunks.stream().await.unwrap().collect().await;
+    let chunks: Vec<_> = chunks.into_iter().map(Result::unwrap).collect();
+    assert_eq!(chunks.len(), 3);
+    let halves = snakepit.call::<f64>("half").timeout(LONG);
+    let halves: Vec<_> = halves.each((0..3).map(|n| (n,))).collect().await;
+    let halves: Vec<_> = halves.into_iter().map(Result::unwrap).collect();
+    assert_eq!(halves, [0.0, 0.5, 1.0]);
+
+    let times = [ErrorCode::CallTimeout, ErrorCode::QueueTimeout];
+    let late = snakepit.call::<()>("half").timeout(Duration::ZERO);
+    let code = late.args((1,)).await.unwrap_err().code();
+    assert!(times.contains(&code), "{code}");
+    let late = snakepit.call::<()>("half").timeout(Duration::ZERO);
+    let late: Vec<_> = late.each([(1,)]).collect().await;
+    let code = late[0].as_ref().unwrap_err().code();
+    assert!(late.len() == 1 && times.contains(&code), "{code}");
     snakepit.shutdown().await;
 }
 

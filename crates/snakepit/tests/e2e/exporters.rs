@@ -149,7 +149,10 @@ async fn shop(telemetry: &Telemetry) -> Snakepit {
                 .ok_or_else(|| ToolFailure::new("it is gone"))?;
             let other = snakepit.pool("other")?;
             let options = context.options();
-            let length = other.execute_with::<u64>("length", (word.word,), &options);
+            let length = other
+                .call::<u64>("length")
+                .args((word.word,))
+                .options(&options);
             Ok(length.await?)
         }
     });

@@ -50,7 +50,11 @@ async fn behind(
     let (marker, notes) = (folder.path().join("begun"), folder.path().join("notes"));
     let (marked, path) = (marker.to_str().unwrap(), notes.to_str().unwrap());
     let options = CallOptions::new().timeout(GRACE);
-    let blocked = snakepit.execute_with::<()>(blocks, (marked,), &options);
+    let blocked = snakepit
+        .call::<()>(blocks)
+        .args((marked,))
+        .options(&options)
+        .into_future();
     let items: Vec<_> = (4..7).map(|number| (path.to_owned(), number)).collect();
     let others = async {
         let old = if first { begun(&marker).await } else { 0 };

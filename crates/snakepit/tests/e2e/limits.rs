@@ -68,7 +68,8 @@ async fn time_outs_of_queue_and_call_are_told_apart() {
     let busy = Busy::new(&snakepit, dir.path(), "a").await;
     let options = CallOptions::new().queue_timeout(Duration::from_millis(20));
     let error = snakepit
-        .execute_with::<i64>("pid", (), &options)
+        .call::<i64>("pid")
+        .options(&options)
         .await
         .unwrap_err();
     assert!(
@@ -87,7 +88,9 @@ async fn time_outs_of_queue_and_call_are_told_apart() {
     let options = CallOptions::new().timeout(Duration::from_millis(50));
     let arguments = (never.to_str().unwrap(),);
     let error = snakepit
-        .execute_with::<String>("wait_for", arguments, &options)
+        .call::<String>("wait_for")
+        .args(arguments)
+        .options(&options)
         .await
         .unwrap_err();
     assert!(
@@ -110,7 +113,8 @@ async fn a_tool_that_ignores_its_time_out_is_killed_and_replaced() {
     let before: i64 = snakepit.execute("pid", ()).await.unwrap();
     let options = CallOptions::new().timeout(Duration::from_millis(50));
     let error = snakepit
-        .execute_with::<()>("hold_gil", (), &options)
+        .call::<()>("hold_gil")
+        .options(&options)
         .await
         .unwrap_err();
     assert_eq!(error.code(), ErrorCode::CallTimeout);

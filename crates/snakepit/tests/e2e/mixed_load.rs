@@ -98,7 +98,7 @@ async fn one(snakepit: &Snakepit, random: &mut fastrand::Rng, id: u64) -> &'stat
         }
         "time out" => {
             let options = CallOptions::new().timeout(Duration::from_millis(20));
-            let call = snakepit.execute_with::<()>("forever", (), &options);
+            let call = snakepit.call::<()>("forever").options(&options);
             let code = call.await.unwrap_err().code();
             // With a long queue the call is rejected at once.
             let known = [
@@ -114,7 +114,7 @@ async fn one(snakepit: &Snakepit, random: &mut fastrand::Rng, id: u64) -> &'stat
         }
         _ => {
             let options = CallOptions::new().timeout(Duration::from_millis(20));
-            let call = snakepit.execute_with::<i64>("deaf", (2.0,), &options);
+            let call = snakepit.call::<i64>("deaf").args((2.0,)).options(&options);
             assert!(call.await.is_err());
         }
     }

@@ -25,7 +25,9 @@ pub(crate) fn recursive(whole: &Arc<OnceCell<WeakSnakepit>>) -> HostTool {
                 let whole = whole.expect("the host lives");
                 let arguments = args! { "depth" => depth - 1 };
                 let pid: i64 = whole
-                    .execute_with("again", arguments, &context.options())
+                    .call("again")
+                    .args(arguments)
+                    .options(&context.options())
                     .await?;
                 Ok(pid)
             }

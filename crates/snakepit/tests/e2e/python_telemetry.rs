@@ -107,10 +107,7 @@ async fn spans_events_measurements_and_log_records_of_a_tool_belong_together() {
         let mut got = recorded(&snakepit);
         let mut events = snakepit.default_pool().raw().events().subscribe(1024);
         let (options, caller) = traced();
-        let id: String = snakepit
-            .execute_with("reports", (), &options)
-            .await
-            .unwrap();
+        let id: String = snakepit.call("reports").options(&options).await.unwrap();
         assert_eq!(id, "order 7");
         let (mut all, mut logs, mut measured): (HashMap<_, _>, Vec<Log>, Vec<Measurement>) =
             Default::default();
@@ -173,7 +170,8 @@ async fn coroutines_streams_and_exceptions_have_their_spans() {
         let mut got = recorded(&snakepit);
         let (options, _) = traced();
         let _: String = snakepit
-            .execute_with("reports_async", (), &options)
+            .call("reports_async")
+            .options(&options)
             .await
             .unwrap();
         let all = spans(&mut got, 4).await;
@@ -184,7 +182,10 @@ async fn coroutines_streams_and_exceptions_have_their_spans() {
         let (options, _) = traced();
         let chunks: Vec<_> = snakepit
             .default_pool()
-            .execute_stream_with::<i64>("reports_stream", args! { "n" => 2 }, &options)
+            .call::<i64>("reports_stream")
+            .args(args! { "n" => 2 })
+            .options(&options)
+            .stream()
             .await
             .unwrap()
             .map(Result::unwrap)
@@ -201,7 +202,8 @@ async fn coroutines_streams_and_exceptions_have_their_spans() {
 
         let (options, _) = traced();
         snakepit
-            .execute_with::<()>("fails", (), &options)
+            .call::<()>("fails")
+            .options(&options)
             .await
             .unwrap_err();
         let all = spans(&mut got, 2).await;
@@ -229,7 +231,9 @@ async fn what_tracing_systems_have_written_reaches_python_and_its_children() {
         let (mut options, _) = traced();
         options.trace_state = TraceState::parse(STATE);
         let told: [Option<String>; 2] = snakepit
-            .execute_with("trace_state", args(), &options)
+            .call("trace_state")
+            .args(args())
+            .options(&options)
             .await
             .unwrap();
         assert_eq!(told.map(Option::unwrap), [STATE; 2], "{profile}");
@@ -242,7 +246,9 @@ async fn what_tracing_systems_have_written_reaches_python_and_its_children() {
         // The next call inherits nothing of it.
         let (options, _) = traced();
         let told: [Option<String>; 2] = snakepit
-            .execute_with("trace_state", args(), &options)
+            .call("trace_state")
+            .args(args())
+            .options(&options)
             .await
             .unwrap();
         assert_eq!(told, [None, Some(String::new())], "{profile}");
@@ -289,7 +295,8 @@ async fn processes_that_a_tool_starts_know_their_place() {
     let mut got = recorded(&snakepit);
     let (options, _) = traced();
     let parent: String = snakepit
-        .execute_with("environment", (), &options)
+        .call("environment")
+        .options(&options)
         .await
         .unwrap();
     let all = spans(&mut got, 2).await;
@@ -323,7 +330,8 @@ async fn spans_of_the_sdk_of_opentelemetry_join_the_trace() {
         let mut got = recorded(&snakepit);
         let (options, caller) = traced();
         snakepit
-            .execute_with::<()>("fetch", (), &options)
+            .call::<()>("fetch")
+            .options(&options)
             .await
             .unwrap();
         let all = spans(&mut got, 4).await;
@@ -334,7 +342,8 @@ async fn spans_of_the_sdk_of_opentelemetry_join_the_trace() {
 
         let (options, _) = traced();
         snakepit
-            .execute_with::<()>("fetch_async", (), &options)
+            .call::<()>("fetch_async")
+            .options(&options)
             .await
             .unwrap();
         let all = spans(&mut got, 4).await;
@@ -345,7 +354,10 @@ async fn spans_of_the_sdk_of_opentelemetry_join_the_trace() {
         let (options, _) = traced();
         let chunks = snakepit
             .default_pool()
-            .execute_stream_with::<i64>("fetch_stream", args! { "n" => 3 }, &options)
+            .call::<i64>("fetch_stream")
+            .args(args! { "n" => 3 })
+            .options(&options)
+            .stream()
             .await
             .unwrap();
         assert_eq!(chunks.count().await, 3);

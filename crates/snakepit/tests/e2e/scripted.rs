@@ -128,7 +128,8 @@ async fn a_session_of_the_options_wins() {
         .session("b")
         .timeout(Duration::from_secs(1));
     session
-        .execute_with::<Value>("echo", (), &options)
+        .call::<Value>("echo")
+        .options(&options)
         .await
         .unwrap();
     session

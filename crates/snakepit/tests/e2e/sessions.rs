@@ -342,7 +342,9 @@ async fn a_session_that_expired_is_gone_for_both_sides() {
     let arguments = args! { "what" => "nothing" };
     let options = CallOptions::new().session("short");
     let refusal: Vec<String> = snakepit
-        .execute_with("code_of", arguments, &options)
+        .call("code_of")
+        .args(arguments)
+        .options(&options)
         .await
         .unwrap();
     assert_eq!(

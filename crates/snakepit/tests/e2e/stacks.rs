@@ -66,7 +66,8 @@ async fn a_time_out_tells_where_the_tool_is() {
         // The worker is ready for the next tool, or has been replaced.
         snakepit.execute::<i64>("echo", (1,)).await.unwrap();
         let error = snakepit
-            .execute_with::<()>(tool, (), &options)
+            .call::<()>(tool)
+            .options(&options)
             .await
             .unwrap_err();
         let stacks = stacks(&error);
@@ -79,7 +80,9 @@ async fn a_time_out_tells_where_the_tool_is() {
     snakepit.execute::<i64>("echo", (1,)).await.unwrap();
     let pool = snakepit.pool("main").unwrap();
     let mut stream = pool
-        .execute_stream_with::<i64>("streams", (), &options)
+        .call::<i64>("streams")
+        .options(&options)
+        .stream()
         .await
         .unwrap();
     stream.next().await.unwrap().unwrap();
@@ -110,7 +113,8 @@ async fn threads_have_their_names_also_while_the_gil_is_held() {
     }
     let options = CallOptions::new().timeout(Duration::from_millis(500));
     let error = snakepit
-        .execute_with::<()>("holds_the_gil", (), &options)
+        .call::<()>("holds_the_gil")
+        .options(&options)
         .await
         .unwrap_err();
     // The interpreter cannot answer now: the names are those that it reported before.
@@ -182,7 +186,8 @@ async fn a_crowd_of_threads_is_cut_and_the_tool_comes_first() {
     assert_eq!(count, 501);
     let options = CallOptions::new().timeout(Duration::from_millis(500));
     let error = snakepit
-        .execute_with::<()>("sleeps", (), &options)
+        .call::<()>("sleeps")
+        .options(&options)
         .await
         .unwrap_err();
     let stacks = stacks(&error);
@@ -220,11 +225,11 @@ fn awaited(stacks: &Stacks, shared: bool) -> Vec<Vec<&str>> {
 /// Calls a tool, or reads its stream, until the time-out.
 async fn timed_out(snakepit: &Snakepit, tool: &str, options: &CallOptions) -> Error {
     if tool != "trickles" {
-        let called = snakepit.execute_with::<()>(tool, (), options).await;
+        let called = snakepit.call::<()>(tool).options(options).await;
         return called.unwrap_err();
     }
     let pool = snakepit.pool("main").unwrap();
-    let stream = pool.execute_stream_with::<i64>(tool, (), options).await;
+    let stream = pool.call::<i64>(tool).options(options).stream().await;
     let mut stream = stream.unwrap();
     loop {
         if let Err(error) = stream.next().await.unwrap() {

@@ -97,7 +97,7 @@ async fn a_traced_call_has_a_span_in_the_worker_whatever_its_kind() {
         for tool in ["where", "where_async"] {
             let (options, caller) = traced(true);
             let began = SystemTime::now();
-            let place: Place = snakepit.execute_with(tool, (), &options).await.unwrap();
+            let place: Place = snakepit.call(tool).options(&options).await.unwrap();
             let span = got.span("snakepit.tool").await;
             check(&span, tool, caller, began);
             assert_eq!(span.error, None);
@@ -109,7 +109,10 @@ async fn a_traced_call_has_a_span_in_the_worker_whatever_its_kind() {
             let (options, caller) = traced(true);
             let (began, pool) = (SystemTime::now(), snakepit.default_pool());
             let places: Vec<Place> = pool
-                .execute_stream_with(tool, args! { "count" => 5 }, &options)
+                .call(tool)
+                .args(args! { "count" => 5 })
+                .options(&options)
+                .stream()
                 .await
                 .unwrap()
                 .map(Result::unwrap)
@@ -149,7 +152,7 @@ async fn a_traced_call_has_a_span_in_the_worker_whatever_its_kind() {
         }
         let (options, caller) = traced(true);
         let began = SystemTime::now();
-        let failed = snakepit.execute_with::<()>("fails", (), &options).await;
+        let failed = snakepit.call::<()>("fails").options(&options).await;
         failed.unwrap_err();
         let span = got.span("snakepit.tool").await;
         check(&span, "fails", caller, began);
@@ -165,7 +168,7 @@ async fn a_call_that_is_not_sampled_has_its_place_and_no_span() {
         let snakepit = start(profile).await;
         let mut got = recorded(&snakepit);
         let (options, caller) = traced(false);
-        let place: Place = snakepit.execute_with("where", (), &options).await.unwrap();
+        let place: Place = snakepit.call("where").options(&options).await.unwrap();
         let trace = place.0.unwrap();
         assert!(trace.starts_with(&hex(caller)[..32]) && trace.ends_with("00"));
         // Without a trace the tool sees the call, and nothing of an earlier trace.
@@ -176,7 +179,7 @@ async fn a_call_that_is_not_sampled_has_its_place_and_no_span() {
         // The next span belongs to the next sampled call.
         let (options, caller) = traced(true);
         let began = SystemTime::now();
-        let _: Place = snakepit.execute_with("where", (), &options).await.unwrap();
+        let _: Place = snakepit.call("where").options(&options).await.unwrap();
         check(&got.span("snakepit.tool").await, "where", caller, began);
         snakepit.shutdown().await;
     }
@@ -187,19 +190,22 @@ async fn contexts_are_followed_and_threads_are_not() {
     let snakepit = start("process").await;
     let (options, _) = traced(true);
     let [bare, copied]: [Place; 2] = snakepit
-        .execute_with("where_thread", (), &options)
+        .call("where_thread")
+        .options(&options)
         .await
         .unwrap();
     assert_eq!(bare, (None, 0, None));
     assert!(copied.0.is_some() && copied.1 > 0);
     let (options, _) = traced(true);
     let first: Place = snakepit
-        .execute_with("leaves_a_task", (), &options)
+        .call("leaves_a_task")
+        .options(&options)
         .await
         .unwrap();
     let (options, _) = traced(true);
     let [left, own]: [Place; 2] = snakepit
-        .execute_with("what_the_task_saw", (), &options)
+        .call("what_the_task_saw")
+        .options(&options)
         .await
         .unwrap();
     assert_eq!(left, first, "a task stays in the call that has started it");
@@ -215,7 +221,7 @@ async fn a_worker_that_dies_leaves_the_span_of_its_call() {
         let mut events = snakepit.default_pool().raw().events().subscribe(1024);
         let (options, caller) = traced(true);
         let began = SystemTime::now();
-        let died = snakepit.execute_with::<()>("dies", (), &options).await;
+        let died = snakepit.call::<()>("dies").options(&options).await;
         assert_eq!(died.unwrap_err().code().as_str(), "SP5001");
         let span = got.span("snakepit.tool").await;
         check(&span, "dies", caller, began);
@@ -252,7 +258,7 @@ async fn the_span_of_a_call_that_times_out_says_what_has_stopped_it() {
         options.timeout = Some(Duration::from_secs(2));
         let began = SystemTime::now();
         let args = args! { "path" => here.to_str().unwrap() };
-        let late = snakepit.execute_with::<()>(tool, args, &options).await;
+        let late = snakepit.call::<()>(tool).args(args).options(&options).await;
         assert_eq!(late.unwrap_err().code().as_str(), "SP4003");
         file(&here).await;
         let span = got.span("snakepit.tool").await;
@@ -282,7 +288,11 @@ async fn a_stopped_process_leaves_a_span_too() {
         kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
     };
     let (died, ()) = tokio::join!(
-        snakepit.execute_with::<()>("sleeps", args, &options),
+        snakepit
+            .call::<()>("sleeps")
+            .args(args)
+            .options(&options)
+            .into_future(),
         killed
     );
     died.unwrap_err();

@@ -56,7 +56,10 @@ where
         let snakepit = snakepit.clone();
         calls.spawn(async move {
             let options = CallOptions::new().session(format!("session {index}"));
-            let result = snakepit.execute_with(tool, args! { "count" => count }, &options);
+            let result = snakepit
+                .call(tool)
+                .args(args! { "count" => count })
+                .options(&options);
             (index, result.await.unwrap())
         });
     }

@@ -255,7 +255,10 @@ pub(crate) const REFUSED: &[Refused] = &[
     Refused {
         sent: "pl.LazyFrame({'a': [1]})",
         library: Some("polars"),
-        says: &["a lazy query of polars, which has no data", "value.collect()"],
+        says: &[
+            "a lazy query of polars, which has no data",
+            "value.collect()",
+        ],
     },
     Refused {
         sent: "pa.scalar(1)",

@@ -167,7 +167,9 @@ async fn sticking(snakepit: &Snakepit, started: &Path, options: CallOptions) -> 
     let mut running = JoinSet::new();
     running.spawn(async move {
         snakepit
-            .execute_with::<()>("sticks", arguments, &options)
+            .call::<()>("sticks")
+            .args(arguments)
+            .options(&options)
             .await
     });
     file(started).await;

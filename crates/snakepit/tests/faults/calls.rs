@@ -185,7 +185,10 @@ async fn row_72_deadline_passes_in_the_queue() {
     file(&scene.path("started")).await;
     let options = CallOptions::new().queue_timeout(Duration::from_millis(50));
     let arguments = args! { "ledger" => scene.text("ledger"), "text" => "ran" };
-    let call = snakepit.execute_with::<String>("note", arguments, &options);
+    let call = snakepit
+        .call::<String>("note")
+        .args(arguments)
+        .options(&options);
     assert_eq!(call.await.unwrap_err().code(), ErrorCode::QueueTimeout);
     fs::write(scene.path("go"), "go").unwrap();
     assert!(running.join_next().await.unwrap().unwrap().is_ok());

@@ -94,7 +94,10 @@ async fn row_54_a_worker_is_stopped_during_its_call() {
     let clock = Instant::now();
     calls.spawn(async move {
         let options = CallOptions::new().timeout(deadline);
-        let call = other.execute_with::<()>("stop_self", arguments, &options);
+        let call = other
+            .call::<()>("stop_self")
+            .args(arguments)
+            .options(&options);
         call.await
     });
     let silent = || beat(&snakepit).misses >= 3;

@@ -26,7 +26,7 @@ const LATENESS: Duration = Duration::from_millis(20);
 
 async fn nap(snakepit: &Snakepit, options: &CallOptions) -> Result<i64, Error> {
     let arguments = args! { "ms" => NAP.as_millis() as u64 };
-    snakepit.execute_with("nap", arguments, options).await
+    snakepit.call("nap").args(arguments).options(options).await
 }
 
 /// The outcome of a call and its duration.

@@ -89,7 +89,10 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
         "call out of time" => {
             let arguments = args! { "started" => text("s"), "go" => text("never") };
             let options = CallOptions::new().timeout(pause);
-            let call = snakepit.execute_with::<i64>("wait", arguments, &options);
+            let call = snakepit
+                .call::<i64>("wait")
+                .args(arguments)
+                .options(&options);
             assert!(call.await.is_err());
         }
         "call too large" => {

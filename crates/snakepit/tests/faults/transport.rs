@@ -23,7 +23,7 @@ async fn calls(snakepit: &Snakepit, count: usize, deadline: Duration) -> (usize,
         let other = snakepit.clone();
         calls.spawn(async move {
             let options = CallOptions::new().timeout(deadline);
-            let outcome = other.execute_with::<i64>("pid", (), &options).await;
+            let outcome = other.call::<i64>("pid").options(&options).await;
             (outcome.map_err(|error| error.code()), clock.elapsed())
         });
     }

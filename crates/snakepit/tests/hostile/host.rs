@@ -279,14 +279,17 @@ async fn call(evil: &Snakepit, kind: &str, options: &CallOptions) -> String {
     let ended = async {
         match kind {
             "call" => evil
-                .execute_with::<serde_json::Value>("t", (), options)
+                .call::<serde_json::Value>("t")
+                .options(options)
                 .await
                 .map(|value| value.to_string().len()),
             "stream" => {
                 let mut chunks = 0;
                 let pool = evil.default_pool();
                 let mut stream = pool
-                    .execute_stream_with::<serde_json::Value>("s", (), options)
+                    .call::<serde_json::Value>("s")
+                    .options(options)
+                    .stream()
                     .await?;
                 while let Some(chunk) = stream.next().await {
                     chunk?;

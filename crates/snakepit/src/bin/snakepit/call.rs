@@ -21,7 +21,11 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
         async |snakepit, call| {
             let tool = tool(&snakepit, arguments.tool.as_deref())?;
             let call = with_session(call, options.run.session.as_deref());
-            let result: Value = snakepit.execute_with(tool, &arguments.value, &call).await?;
+            let result: Value = snakepit
+                .call(tool)
+                .args(&arguments.value)
+                .options(&call)
+                .await?;
             output::value(&result, options.run.json)
         },
     )

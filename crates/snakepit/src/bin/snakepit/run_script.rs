@@ -50,7 +50,7 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
                 continue;
             };
             called.set(Some(number));
-            let value: Value = pool.execute_with(line.tool, line.args, &call).await?;
+            let value: Value = pool.call(line.tool).args(line.args).options(&call).await?;
             called.set(None);
             output::value(&value, options.run.json)?;
         }

@@ -27,7 +27,10 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
             let call = with_session(call, options.run.session.as_deref());
             let pool = snakepit.default_pool();
             let chunks: ResultStream<Value> = pool
-                .execute_stream_with(tool, &arguments.value, &call)
+                .call(tool)
+                .args(&arguments.value)
+                .options(&call)
+                .stream()
                 .await?;
             let writer = Writer::start()?;
             let end = options.run.pool.timeout.map(|timeout| started + timeout);

@@ -78,11 +78,17 @@ fn relay(host: &Arc<OnceCell<WeakSnakepit>>) -> HostTool {
                     options.timeout = Some(Duration::from_secs(1));
                 }
                 if tool != "counts" {
-                    let answer = pool.execute_with::<Option<i64>>(&*tool, args, &options);
+                    let answer = pool
+                        .call::<Option<i64>>(&*tool)
+                        .args(args)
+                        .options(&options);
                     return Ok(answer.await?.unwrap_or_default());
                 }
                 let mut chunks = pool
-                    .execute_stream_with::<i64>(&*tool, args, &options)
+                    .call::<i64>(&*tool)
+                    .args(args)
+                    .options(&options)
+                    .stream()
                     .await?;
                 let mut sum = 0;
                 while let Some(chunk) = chunks.next().await {
@@ -127,7 +133,10 @@ async fn call(
         options.trace_state = TraceState::parse(STATE);
         let args = args! { "tool" => case.tool, "path" => there.to_str().unwrap() };
         let pool = snakepit.pool("first").unwrap();
-        pool.execute_with::<i64>("relays", args, &options).await
+        pool.call::<i64>("relays")
+            .args(args)
+            .options(&options)
+            .await
     };
     let release = async {
         while !matches!(

@@ -21,7 +21,9 @@ async fn records_of_a_call_reach_the_host_as_what_they_are() {
         let mut events = snakepit.default_pool().raw().events().subscribe(1024);
         let (options, caller) = traced(true);
         snakepit
-            .execute_with::<()>("reports", args! { "name" => "mine" }, &options)
+            .call::<()>("reports")
+            .args(args! { "name" => "mine" })
+            .options(&options)
             .await
             .unwrap();
         let (mut worker, mut own, mut log, mut measured) = (None, None, None, None);
