@@ -109,7 +109,7 @@ impl Shared {
         // Counted only for a subscriber: an overloaded pool has no time to waste.
         let full = matches!(answer, Err(Refusal::Full { .. }));
         let told = full && self.hub.enabled(kind::PoolSaturated);
-        let available = told.then(|| state.available()).unwrap_or_default();
+        let available = if told { state.available() } else { (0, 0) };
         drop(state);
         match answer {
             Ok(Answer::Granted(granted, load)) => {

@@ -114,8 +114,8 @@ impl Shared {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let void = |hold: &Box<Hold>| self.lock().is_hold_void(hold.key);
-            if hold.as_ref().is_some_and(void) {
+            let void = |hold: &Hold| self.lock().is_hold_void(hold.key);
+            if hold.as_deref().is_some_and(void) {
                 // The worker is gone, or another one will be empty sooner. Dropping the hold
                 // permits another.
                 hold = None;

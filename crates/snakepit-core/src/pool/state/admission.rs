@@ -11,6 +11,7 @@ use crate::id::WorkerId;
 use crate::schedule::{Acquire, Ask, Lost, QueueBound, Ticket};
 
 /// A call, or a batch, that asks for a slot.
+#[derive(Clone, Copy)]
 pub(crate) struct Admission<'a> {
     pub(crate) ask: Ask<'a>,
     /// Number of calls that share the slot.

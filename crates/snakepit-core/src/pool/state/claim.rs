@@ -7,7 +7,7 @@ use crate::schedule::{Claim, WorkerKey};
 pub(crate) enum Claimed {
     Granted(Granted),
     /// The claim gets the next slot of the worker.
-    Waits(Effects),
+    Waits(Box<Effects>),
 }
 
 impl State {
@@ -19,10 +19,10 @@ impl State {
     ) -> Option<Claimed> {
         match self.scheduler.claim(key, waiter) {
             Claim::Granted(grant) => Some(Claimed::Granted(self.granted(grant))),
-            Claim::Waits => Some(Claimed::Waits(Effects {
+            Claim::Waits => Some(Claimed::Waits(Box::new(Effects {
                 recalls: self.call_back(key).into_iter().collect(),
                 ..Effects::default()
-            })),
+            }))),
             Claim::Refused => None,
         }
     }
