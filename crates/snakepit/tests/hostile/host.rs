@@ -98,8 +98,6 @@ fn run(mode: &str, dir: &Path) -> Output {
             .args(["--exact", "host::host", "--nocapture"])
             .env(MODE, mode)
             .env(DIR, dir)
-            // What each arena reserves is no memory that is used.
-            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -46,7 +46,7 @@ fn values_are_used(mode: &str, least: usize) {
 
 #[test]
 fn values_of_many_parts_are_refused_before_they_take_memory() {
-    values_are_used("values_of_many_parts", 4);
+    values_are_used("values_of_many_parts", 2);
 }
 
 #[test]

@@ -33,8 +33,6 @@ def _beside_text(count, part, size=100 * MIB):
 def _parts():
     yield _beside_text(17 * MIB, NIL)
     yield _list(40 * MIB) + b"\x01" * (40 * MIB)
-    yield _array(12, [50 * MIB], bytes(100 * MIB))
-    yield _array(15, [12 * MIB], b"\1\2\3\4\5\6\7\0" * (12 * MIB), 13, 1)
 
 
 def _frames():
