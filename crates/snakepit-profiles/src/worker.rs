@@ -23,8 +23,7 @@ use crate::launch::Capabilities;
 use crate::stacks::{masked, with_call_numbers};
 use crate::telemetry::Reports;
 
-/// Time that a failed call waits for the exit status; only a machine without a free CPU takes so
-/// long, since a worker whose connection has ended is killed after [`EXIT_AFTER_LINK`].
+/// Time that a failed call waits for the exit status; only a busy machine takes so long.
 const EXIT_STATUS: Duration = Duration::from_secs(1);
 
 /// Time that a worker whose connection has ended has to exit by itself.
@@ -295,10 +294,8 @@ impl Worker for PythonWorker {
     }
 
     async fn stacks(&self, wait: Duration) -> Option<snakepit_core::error::Stacks> {
-        Some(with_call_numbers(
-            self.control.stacks(wait).await?,
-            &self.slots,
-        ))
+        let stacks = self.control.stacks(wait).await?;
+        Some(with_call_numbers(stacks, &self.slots))
     }
 
     async fn profile(&self, profile: &Profile) -> Result<Box<dyn Profiling>, String> {

@@ -75,8 +75,8 @@ impl<R> Call<R> {
         }
     }
 
-    /// Sets the arguments: a struct, a map or [`args!`](crate::args!) for keyword arguments, a tuple
-    /// or an array for positional ones. A call without them passes none.
+    /// Sets the arguments: a struct, a map or [`args!`](crate::args!) for keyword arguments, a
+    /// tuple or an array for positional ones. A call without them passes none.
     #[inline(always)]
     pub fn args(self, args: impl Serialize) -> Call<R, Arguments> {
         Call {

@@ -109,7 +109,7 @@ async fn bad_arguments_are_named() {
             "argument `[0]` must be an integer, got string \"x\"",
         ),
         (args(&(1, 2, 3, 4)), ErrorCode::WrongArgument, "fit"),
-        (args(&5), ErrorCode::InvalidArguments, "neither"),
+        (args(&5), ErrorCode::InvalidArguments, "a map or a list"),
         (args(&()), ErrorCode::MissingArgument, "`left`"),
         (
             Payload::from_msgpack(&b"\x82\xa1"[..]),

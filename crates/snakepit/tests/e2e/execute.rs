@@ -9,6 +9,9 @@ use snakepit::{CallOptions, Error, ErrorCode, SessionOptions, Snakepit, Value, a
 
 use crate::support::{LONG, pool, start};
 
+/// Time limit of a call that never ends.
+const SHORT: Duration = Duration::from_millis(50);
+
 #[tokio::test]
 async fn arguments_by_name_by_place_and_none() {
     #[derive(Serialize)]
@@ -153,14 +156,14 @@ async fn one_builder_sets_options_of_calls_streams_and_batches() {
     let halves: Vec<_> = halves.into_iter().map(Result::unwrap).collect();
     assert_eq!(halves, [0.0, 0.5, 1.0]);
 
-    let times = [ErrorCode::CallTimeout, ErrorCode::QueueTimeout];
-    let late = snakepit.call::<()>("half").timeout(Duration::ZERO);
-    let code = late.args((1,)).await.unwrap_err().code();
-    assert!(times.contains(&code), "{code}");
-    let late = snakepit.call::<()>("half").timeout(Duration::ZERO);
-    let late: Vec<_> = late.each([(1,)]).collect().await;
-    let code = late[0].as_ref().unwrap_err().code();
-    assert!(late.len() == 1 && times.contains(&code), "{code}");
+    let late = || snakepit.call::<String>("wait_for").timeout(SHORT);
+    let never = ("no-such-file",);
+    let one = late().args(never).await.unwrap_err();
+    let each: Vec<_> = late().each([never]).collect().await;
+    for error in [&one, each[0].as_ref().unwrap_err()] {
+        let times = [ErrorCode::CallTimeout, ErrorCode::QueueTimeout];
+        assert!(times.contains(&error.code()), "{error}");
+    }
     snakepit.shutdown().await;
 }
 

@@ -72,9 +72,9 @@ fn each_command_reads_the_host_that_runs_and_a_dead_one_only_by_its_name() {
     }
     let status = host.run(&["status", "--run", &dead]);
     assert!(
-        status
-            .stderr
-            .starts_with("error[SP9001]: the host has ended"),
+        status.stderr.starts_with(&format!(
+            "error[SP9001]: the host of run `{dead}` has ended"
+        )),
         "{status:?}"
     );
     assert_eq!(host.run(&["status", "--run", &own[..25]]).status, Some(0));

@@ -231,7 +231,7 @@ pub(crate) const REFUSED: &[Refused] = &[
     Refused {
         sent: "pd.NaT",
         library: Some("pandas"),
-        says: &["no time", "None"],
+        says: &["not a time", "None"],
     },
     Refused {
         sent: "pd.Timestamp(1, unit='ns')",

@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Check interpreter, worker runtime, registry, containment and limits by using them
     #[command(after_help = "Exit status 1 if a check failed.")]
     Doctor(DoctorOptions),
-    /// Start workers in steps to find out how many this machine can run, and which limit breaks first
+    /// Start workers in steps to find out how many this machine can run, and what breaks first
     #[command(
         after_help = "It stops before memory or another limit is used up, and ends every worker.\n\
                       Example: snakepit diagnose --steps 10,50 --max-memory 1GiB"

@@ -262,7 +262,7 @@ mod tests {
             ),
             (
                 "send less at a time, or raise `max_payload`",
-                "send less at once",
+                "send less at a time",
             ),
         ] {
             assert_eq!(for_the_shell(help), shown);

@@ -162,9 +162,9 @@ mod tests {
         );
         assert!(matches!(read("mean {\"xs\": [1]}").args, Value::Map(_)));
         for (line, why) in [
-            ("mean {xs}", "no JSON"),
-            ("mean 3", "neither an object nor an array"),
-            ("mean {} {}", "no JSON"),
+            ("mean {xs}", "not JSON"),
+            ("mean 3", "an object or an array"),
+            ("mean {} {}", "not JSON"),
         ] {
             assert!(parse(line).unwrap_err().contains(why), "{line}");
         }
