@@ -122,7 +122,7 @@ def test_results_of_host_tools(stub, session):
         ("add", {"a": raw(b"")}, "Tool execution failed: "),
         ("add", {"a": raw(b"\xff\xfe")}, "Invalid parameter a: "),
         ("add", {"a": raw(b"[" * 100_000)}, "Invalid parameter a: it nests deeper"),
-        ("add", {"a": raw(b"1" * 50)}, "Invalid parameter a: the whole number"),
+        ("add", {"a": raw(b"1" * 50)}, "Invalid parameter a: the integer"),
         ("add", {"a": any_pb2.Any(type_url="x", value=b"\x08\x01")}, "Invalid parameter a: "),
     ],
 )
