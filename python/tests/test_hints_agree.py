@@ -88,6 +88,16 @@ def accepts(worker, tool, value):
     return True
 
 
+def is_ragged(value):
+    """Return whether some list holds lists of unequal lengths, which are no array."""
+    if isinstance(value, dict):
+        return any(is_ragged(item) for item in value.values())
+    if not isinstance(value, list):
+        return False
+    lengths = {len(item) if isinstance(item, list) else None for item in value}
+    return len(lengths) > 1 or any(is_ragged(item) for item in value)
+
+
 def disagreement(worker, spec):
     """Return the difference between the schema and the checks of a tool, or `None`."""
     schema = json.loads(spec["parameters_schema"])
@@ -107,6 +117,8 @@ def disagreement(worker, spec):
         marked = "$bytes" in repr(value) and got is not True and "got bytes" in got
         # JSON Schema has no words for what makes no array.
         no_array = wanted and any(what in str(got) for what in ("unequal lengths", "more than 64"))
+        # A union names its kinds alone, and not what is wrong with the list.
+        no_array = no_array or (wanted and "must be ndarray" in str(got) and is_ragged(value))
         if marked or no_array or (not wanted and lax):
             return
         said = f"the schema says {wanted}, the check {got}"

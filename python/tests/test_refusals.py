@@ -165,7 +165,7 @@ def pandas_values():
         ("Categorical", pd.Categorical(["a"]), "", "pandas.Series(value)"),
         ("IntegerArray", pd.array([1, None], dtype="Int64"), "", "pandas.Series(value)"),
         ("NAType", pd.NA, "", "None"),
-        ("NaT", pd.NaT, "no time", "None"),
+        ("NaT", pd.NaT, "not a time", "None"),
         ("Index", pd.Index([1]), "", "pandas.Series(value)"),
         ("PeriodIndex", pd.period_range("2024", periods=2, freq="M"), "", "pandas.Series(value)"),
         ("MultiIndex", pd.MultiIndex.from_tuples([(1, 2)], names=["a", "b"]), "", "to_frame"),

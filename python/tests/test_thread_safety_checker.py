@@ -77,7 +77,7 @@ def test_runs_that_overlap_are_found_when_nothing_declares_them_safe(capsys):
     ]
     method = report["methods"]["Undeclared.meet"]
     assert (method["calls"], method["threads"], method["peak_concurrency"]) == (2, 2, 2)
-    assert "Undeclared.meet: protect what" in report["recommendations"][0]
+    assert "Undeclared.meet: protect the written data" in report["recommendations"][0]
     run_both(adapter.meet, adapter.meet)
     # Once is enough.
     assert capsys.readouterr().err.count("thread safety: ") == 1
@@ -266,7 +266,7 @@ def test_the_printed_report():
     text = out.getvalue()
     assert text.startswith("thread safety: 1 finding(s)\n")
     assert "Declared.meet: 16 calls on 16 threads, 16 at once at most" in text
-    assert "lock of Declared: taken 2 times, waited 1 times, 0.500 s" in text
+    assert "lock of Declared: acquired 2 times, waited 1 times, 0.500 s" in text
     assert "Declared: 50 % of the acquisitions of its lock had to wait" in text
 
 
