@@ -226,7 +226,7 @@ struct Items<'b, A> {
     within: bool,
     /// Number of items that are deducted and not yet read.
     paid: usize,
-    /// Whether the container is deducted.
+    /// The container is deducted.
     begun: bool,
     /// Number of places without items.
     spare: usize,

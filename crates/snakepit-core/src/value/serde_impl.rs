@@ -242,7 +242,7 @@ fn of_extension<E: Error>(extension: Extension) -> Result<Value, E> {
     }
 }
 
-/// Whether a container of these items has no more places than items.
+/// Returns whether a container of these items has no more places than items.
 pub(super) fn is_exact<T>() -> bool {
     let name = type_name::<T>();
     name == type_name::<Value>() || name == type_name::<First>()

@@ -197,7 +197,7 @@ fn memory_of_the_callers_types_is_refused_before_it_is_taken() {
     );
 }
 
-/// What is short takes an allocation, and a container more places than it has items.
+/// A short part takes an allocation, and a container has more places than items.
 #[test]
 fn short_parts_and_numbers_are_counted_with_what_they_take() {
     fn refused<T: DeserializeOwned + std::fmt::Debug>(part: &[u8], count: u32) {

@@ -48,7 +48,7 @@ fn use_one(payload: &Payload) -> String {
     told.0
 }
 
-/// What came of each way.
+/// The outcome of each way.
 #[derive(Default)]
 struct Told(String);
 

@@ -1,4 +1,4 @@
-//! What the program understands.
+//! The command line of the program.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -182,7 +182,7 @@ pub(crate) struct RunScriptOptions {
     pub(crate) run: RunOptions,
 }
 
-/// What all commands that call tools understand.
+/// Options of all commands that call tools.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
     /// Session of the calls
