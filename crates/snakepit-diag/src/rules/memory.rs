@@ -13,6 +13,10 @@ const NOW: f64 = 60.0;
 /// Share of the machine's memory that workers may take.
 const MOST: f64 = 0.9;
 
+/// Seconds until the machine's memory is full beyond which growth is no finding: a worker also
+/// grows during its first calls.
+const LATER: f64 = 3600.0;
+
 /// Growth per worker, in bytes per second, from which it counts as a leak.
 const LEAK: f64 = 1024.0 * 1024.0;
 
@@ -69,6 +73,9 @@ pub(super) fn leak(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         .machine
         .memory_available_bytes
         .map(|free| free as f64 / (growth * workers));
+    if left.is_some_and(|left| left > LATER) {
+        return;
+    }
     let until = left.map_or_else(String::new, |left| {
         format!(", which fills the machine's memory in {}", seconds(left))
     });

@@ -250,6 +250,14 @@ fn memory_that_grows_without_a_limit_is_a_leak() {
         pool.workers[0].memory_limit_bytes = Some(MB);
     };
     assert!(problems(bounded, Some(healthy())).is_empty());
+    let on = |free: u64| {
+        let mut later = report(1002.0, healthy());
+        grown(21 * MB)(&mut later.pools[0]);
+        later.machine.memory_available_bytes = Some(free * MB);
+        later.findings(Some(&report(1000.0, healthy())))
+    };
+    assert_eq!(one(&on(57_000)).0, "memory_leak");
+    assert!(on(58_000).is_empty(), "the memory lasts more than an hour");
 }
 
 #[test]
