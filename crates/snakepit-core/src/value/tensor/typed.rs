@@ -38,7 +38,7 @@ impl Tensor {
     /// assert_eq!(*tensor.elements::<f32>()?, [1.0, 2.5]);
     /// assert_eq!(
     ///     tensor.elements::<f64>().unwrap_err().to_string(),
-    ///     "the array has elements of type float32 (shape [2]), and float64 is asked for",
+    ///     "the array has elements of type float32 (shape [2]), but float64 was requested",
     /// );
     /// # Ok::<(), snakepit_core::value::TensorError>(())
     /// ```
