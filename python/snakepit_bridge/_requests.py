@@ -56,7 +56,7 @@ class _Waiting:
         for number, value, error in outcomes:
             context = self.futures[number][2] if number in self.futures else None
             if context is not None and isinstance(error, Cancelled):
-                # The host continues with the request unless it is told.
+                # The host continues with the request unless it is cancelled.
                 context._give_up(number)
             future = self.remove(number)
             if future is None or future.done():

@@ -24,7 +24,7 @@ const MOST_BYTES: usize = 8 * 1024;
 const SHORTEST: usize = 4;
 
 /// Shortest value of a variable, and shortest line of a value with several lines, in characters.
-/// Nobody has declared these as secret, so a common word must not be among them.
+/// The user has not declared these as secret, so they must not include a common word.
 const SHORTEST_FOUND: usize = 8;
 
 /// The name of a variable that has a secret value.

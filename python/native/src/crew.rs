@@ -75,8 +75,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Serves each slot on its own thread until all of them are told to stop. Returns early if one of
-/// them fails.
+/// Serves each slot on its own thread until all of them are requested to stop. Returns early if
+/// one of them fails.
 pub(crate) fn serve_all(
     py: Python<'_>,
     readers: Vec<Reader>,

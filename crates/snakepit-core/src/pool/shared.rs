@@ -1,4 +1,4 @@
-//! What all handles and tasks of a pool share: the lock around its state, and the effects of
+//! State that all handles and tasks of a pool share: the lock around it, and the effects of
 //! changes, which are applied once the lock is released.
 
 use std::fmt;

@@ -1,5 +1,5 @@
-//! What a host does with the values of a hostile worker: it decodes them into types of its own,
-//! shows them, and reads their data frames.
+//! Handling of the values of a hostile worker: the host decodes them into types of its own, shows
+//! them, and reads their data frames.
 
 use std::fmt::{self, Write};
 

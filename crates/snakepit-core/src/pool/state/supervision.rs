@@ -1,4 +1,4 @@
-//! What the supervisor reads and changes: the number of workers, their starts and their ends.
+//! State that the supervisor reads and changes: the number of workers, their starts and their ends.
 
 use std::sync::Arc;
 use std::time::Duration;
