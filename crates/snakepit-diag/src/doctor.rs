@@ -70,7 +70,8 @@ impl Check {
         ]
     }
 
-    /// Writes, reads back and checks a record.
+    /// Sweeps the runs of dead hosts, then writes, reads back and checks a record. Blocks for up to
+    /// some seconds.
     pub fn registry(registry: &Registry) -> Self {
         records::registry(registry)
     }
