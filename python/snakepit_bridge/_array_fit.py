@@ -46,6 +46,8 @@ def of_lists(value: "list[Any]", dtype: "Any", shape: "list[int | None] | None")
     target = None if dtype is None else numpy.dtype(dtype)
     if target is not None and target.kind == "M":
         made = _moments(numpy, value, kinds, target)
+    elif target is not None and target.kind == "c":
+        made = _complexes(numpy, value, kinds, target)
     else:
         made = _numbers(numpy, value, kinds, target)
     if made.size == 0 and shape is not None and made.ndim < len(shape):
@@ -103,6 +105,16 @@ def _cast(numpy: "Any", made: "Any", target: "Any") -> "Any":
     if not fits:
         raise ValueError(f"{made.dtype} does not fit {target}")
     return made.astype(target)
+
+
+def _complexes(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+    """Convert lists whose innermost lists are pairs of a real and an imaginary part."""
+    made = _numbers(numpy, value, kinds, numpy.zeros((), target).real.dtype)
+    if made.size == 0:
+        return made.astype(target)
+    if made.ndim < 2 or made.shape[-1] != 2:
+        raise ValueError("its items are not all pairs of a real and an imaginary part")
+    return made.view(target)[..., 0]
 
 
 def _is_changed(made: "Any", value: "list[Any]") -> bool:

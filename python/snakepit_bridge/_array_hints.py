@@ -3,7 +3,7 @@
 import sys
 
 from . import _text_forms
-from ._schema import Scope, plain_schema
+from ._schema import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def of_array(scope: Scope, args: "tuple[Any, ...]") -> "Converted":
     inner = getattr(args[1], "__args__", ()) if len(args) > 1 else ()
     dtype = inner[0] if len(inner) == 1 and isinstance(inner[0], type) else None
     # `Any` and abstract classes such as `floating` leave the type open.
-    if dtype is not None and not _is_concrete(dtype):
+    if dtype is not None and not is_concrete(dtype):
         dtype = None
     return array(scope, dtype, _shape(args[0]) if args else None)
 
@@ -56,7 +56,8 @@ def limited(scope: Scope, spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") 
     return array(scope, dtype, shape)
 
 
-def _is_concrete(cls: "Any") -> bool:
+def is_concrete(cls: "Any") -> bool:
+    """Return whether instances of this class of scalars have one element type."""
     numpy: Any = sys.modules["numpy"]
     return issubclass(cls, numpy.generic) and (
         not cls.__subclasses__() or cls is numpy.float64 or cls is numpy.complex128
@@ -88,13 +89,19 @@ def _leaf(dtype: "Any") -> "dict[str, Any] | None":
         info = numpy.iinfo(dtype)
         return {"type": "integer", "minimum": int(info.min), "maximum": int(info.max)}
     if dtype.kind in "fc":
-        return {"type": "number", **_bounds(numpy, dtype)}
+        number = {"type": "number", **bounds(numpy, dtype)}
+        return number if dtype.kind == "f" else pair(number)
     if dtype.kind == "M":
         return {"type": "string", "pattern": _text_forms.MOMENT}
     return None
 
 
-def _bounds(numpy: "Any", dtype: "Any") -> "dict[str, Any]":
+def pair(number: "dict[str, Any]") -> "dict[str, Any]":
+    """Return the schema of a complex number: JSON writes it as its real and imaginary part."""
+    return {"type": "array", "prefixItems": [number, number], "minItems": 2, "maxItems": 2}
+
+
+def bounds(numpy: "Any", dtype: "Any") -> "dict[str, Any]":
     """Return the bounds of floats of less than 64 bits."""
     info = numpy.finfo(dtype)
     largest = float(info.max)
@@ -104,7 +111,8 @@ def _bounds(numpy: "Any", dtype: "Any") -> "dict[str, Any]":
 def _lists(scope: Scope, name: str, leaf: "dict[str, Any]", shape: "Shape") -> "dict[str, Any]":
     """Return the schema of nested lists of such elements, of a shape or of any depth."""
     if shape is not None:
-        schema: dict[str, Any] = leaf
+        # JSON has no array without dimensions.
+        schema: dict[str, Any] = leaf if shape else {"not": {}}
         for length in reversed(shape):
             schema = {"type": "array", "items": schema}
             if length is not None:
@@ -115,34 +123,3 @@ def _lists(scope: Scope, name: str, leaf: "dict[str, Any]", shape: "Shape") -> "
     lists = [{"type": "array", "items": leaf}, {"type": "array", "items": ref}]
     scope.defs[label] = {"anyOf": lists}
     return ref
-
-
-def of_scalar(cls: type) -> "Converted | None":
-    """Convert a class of numpy's scalars; `None` if it is abstract, or JSON has no such value."""
-    if not _is_concrete(cls):
-        return None
-    numpy: Any = sys.modules["numpy"]
-    dtype = numpy.dtype(cls)
-    plain = {"b": "bool", "i": "int", "u": "int", "f": "float", "U": "str", "S": "bytes"}
-    kind = plain.get(dtype.kind)
-    if kind is None:
-        return None
-    spec: tuple[Any, ...] = (kind,)
-    schema = plain_schema(kind)
-    if kind == "int":
-        info = numpy.iinfo(dtype)
-        low, high = int(info.min), int(info.max)
-        limits = (("ge", low, f"be at least {low}"), ("le", high, f"be at most {high}"))
-        spec = ("limited", spec, limits)
-        schema.update(minimum=low, maximum=high)
-    elif kind == "float" and (bounds := _bounds(numpy, dtype)):
-        high = bounds["maximum"]
-        fits = ("predicate", _within(high), f"be between -{high} and {high}")
-        spec = ("limited", spec, (fits,))
-        schema.update(bounds)
-    return ("made", cls, f"np.{cls.__name__}", spec, cls), schema
-
-
-def _within(high: float) -> "Any":
-    """Return a predicate for numbers up to this one, NaN and the infinities."""
-    return lambda number: -high <= number <= high or number - number != 0

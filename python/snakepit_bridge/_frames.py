@@ -206,13 +206,35 @@ def of_table(pa: "Any", table: "Any", kind: int) -> "Any":
     if kind == RECORD_BATCH:
         return record_batch(pa, table)
     if kind == READER:
-        return table.to_reader()
+        return _reader(table)
     if kind in _COLUMNS:
         values = table.column(0)
         if kind != ARRAY:
             return values
         return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
     return table
+
+
+#: Tables of received readers, which a union may convert more than once.
+_tables: "Any" = None
+
+
+def _reader(table: "Any") -> "Any":
+    """Return a reader of a table, and keep the table as long as the reader lives."""
+    global _tables
+    if _tables is None:
+        from weakref import WeakKeyDictionary
+
+        _tables = WeakKeyDictionary()
+    reader = table.to_reader()
+    _tables[reader] = table
+    return reader
+
+
+def unread(value: "Any") -> "Any":
+    """Return the table of a received reader that no tool has got yet; other values unchanged."""
+    is_reader = type(value).__name__ == "RecordBatchReader"
+    return _tables.get(value, value) if is_reader and _tables is not None else value
 
 
 def record_batch(pa: "Any", table: "Any") -> "Any":

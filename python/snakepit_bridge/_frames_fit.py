@@ -75,7 +75,7 @@ def _no_table(value: "Any") -> "str | None":
 
 def _through_arrow(value: "Any", kind: int, wanted: int) -> "Any":
     """Return the same data as an object of another library."""
-    made = _frames.encode(value)
+    made = _frames.encode(_frames.unread(value))
     if made is None:
         return None
     data = made[1] if isinstance(made[1], bytes) else made[1].to_pybytes()

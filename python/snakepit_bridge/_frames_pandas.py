@@ -6,7 +6,7 @@ what that metadata lacks.
 
 import json
 
-from . import _frames_objects
+from . import _frames_objects, _frames_zones
 from ._frames import Refused
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
         notes["unnamed"] = value.name is None
         frame = value.to_frame("value" if value.name is None else value.name)
         frame.attrs = value.attrs
+    if not value.flags.allows_duplicate_labels:
+        notes["unique"] = True
     labels: "Any" = frame.columns
     _names(frame, labels)
     if isinstance(labels, pandas.RangeIndex):
@@ -36,8 +38,11 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
         notes["labels_freq"] = labels.freqstr
     arrays: list[Any] = []
     objects: dict[str, Any] = {}
+    zones: dict[str, str] = {}
     for position, label in enumerate(labels):
-        made = _array(frame.iloc[:, position], f"[{label!r}]", pa, pandas)
+        values = frame.iloc[:, position]
+        made = _array(values, f"[{label!r}]", pa, pandas)
+        _frames_zones.note(zones, position, values.dtype)
         arrays.append(made[0])
         if made[1] is not None:
             objects[str(position)] = made[1]
@@ -50,7 +55,9 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
     bare = counted and index.name is None and (index.start, index.step) == (0, 1)
     if not bare:
         for level in range(index.nlevels):
-            made = _array(index.get_level_values(level), _level(index, level), pa, pandas)
+            values = index.get_level_values(level)
+            made = _array(values, _level(index, level), pa, pandas)
+            _frames_zones.note(zones, len(arrays), values.dtype)
             if made[1] is not None:
                 objects[str(len(arrays))] = made[1]
             arrays.append(made[0])
@@ -59,6 +66,8 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
             notes["freq"] = freq
     if objects:
         notes["objects"] = objects
+    if zones:
+        notes["zones"] = zones
     schema = _schema(frame, arrays, notes, not bare, pa)
     made = pa.Table.from_arrays(arrays, schema=schema)
     try:
@@ -239,6 +248,13 @@ def from_table(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
             frame.isetitem(int(position), values.set_axis(frame.index))
         else:
             levels[at] = values
+    for position, kind in notes.get("zones", {}).items():
+        at = int(position) - len(frame.columns)
+        if at < 0:
+            column_ = frame.iloc[:, int(position)]
+            frame.isetitem(int(position), _frames_zones.restored(column_.dt, kind))
+        else:
+            levels[at] = _frames_zones.restored(frame.index.get_level_values(at), kind)
     if levels:
         frame.index = _index(frame.index, levels, pandas)
     if "range" in notes:
@@ -259,8 +275,10 @@ def from_table(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
     if "freq" in notes and len(frame):
         frame.index.freq = notes["freq"]
     if not column:
+        frame.flags.allows_duplicate_labels = not notes.get("unique")
         return frame
     series = frame.iloc[:, 0]
+    series.flags.allows_duplicate_labels = not notes.get("unique")
     if notes.get("unnamed"):
         series.name = None
     return series

@@ -93,11 +93,11 @@ class HostStream:
 
     def _fill(self) -> "Steps[bool]":
         """Fetch items, kept in reverse; return `False` at the end."""
-        if self._stream is None and not self._done:
-            yield from self.open()
         while not self._items and not self._done:
-            body = {"stream": self._stream, "max": MAX_ITEMS}
             try:
+                if self._stream is None:
+                    yield from self.open()
+                body = {"stream": self._stream, "max": MAX_ITEMS}
                 reply = yield (_ops.TOOL_NEXT, self._name, body, self._timeout)
             except Exception:
                 self._done = True

@@ -38,6 +38,8 @@ class Context:
         self, op: int, name: str, body: object, timeout: float | None, port: Port
     ) -> tuple[int, float | None]:
         """Send a request whose outcome goes to `port`; return its number and its seconds."""
+    def _packed(self, value: object, depth: int) -> object:
+        """Encode a value that is `depth` levels deep in requests; the result stands for it."""
     def _port(self) -> Port:
         """Return a port through which an event loop receives the outcomes of its requests."""
     def _give_up(self, number: int) -> BaseException:

@@ -30,7 +30,7 @@ def names(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] 
         return _PLAIN[kind]
     if kind == "limited":
         return names(spec[1], schema)
-    if kind == "made":
+    if kind == "made" and spec[3] != ("any",):
         return names(spec[3], schema)
     if kind == "union":
         parts = [names(*part) for part in zip(spec[1], schema["anyOf"], strict=True)]

@@ -6,7 +6,7 @@ fractions; numpy arrays and scalars.
 
 import sys
 
-from . import _array_hints, _schema_fields
+from . import _array_hints, _scalar_hints, _schema_fields
 from ._schema import _NDARRAY, Scope, optional, with_default
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
 
     `args` are the values of a generic class's variables.
     """
+    if cls is complex:
+        return _scalar_hints.of_complex()
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and not issubclass(cls, pydantic.BaseModel):
         marks = ("__get_pydantic_core_schema__", "__pydantic_validator__")
@@ -70,7 +72,7 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
         if (base.__module__, base.__qualname__) == _NDARRAY:
             return _array_hints.of_array(scope, ())
         if (base.__module__, base.__qualname__) == _SCALAR:
-            return _array_hints.of_scalar(cls) or scope.unknown(cls)
+            return _scalar_hints.convert(cls) or scope.unknown(cls)
     from . import _frame_hints
 
     return _frame_hints.convert(cls) or scope.unknown(cls)

@@ -155,11 +155,12 @@ def infer_type(name: str, value: "Any") -> str:
     if _variable_frames.is_frame(kind):
         return "data_frame"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        found = _SCALARS.get(getattr(value.dtype, "kind", ""))
-        if found is not None and is_numpy_scalar(value):
+        if not is_numpy_scalar(value):
+            return "embedding" if len(value.shape) == 1 else "tensor"
+        found = _SCALARS.get(value.dtype.kind)
+        if found is not None:
             return found
-        return "embedding" if len(value.shape) == 1 else "tensor"
     raise TypeError(
         f"variable {name!r} does not exist, and its type cannot be inferred from a "
-        "{kind.__name__}: use register_variable(name, type, value)"
+        f"{kind.__name__}: use register_variable(name, type, value)"
     )

@@ -28,6 +28,8 @@ else:
     _Base = MutableMapping
 
 MISSING: "Any" = object()
+#: Levels of a request above the value of a variable.
+_DEPTH = 3
 #: Attempts of `update` if another writer is faster.
 MAX_ATTEMPTS = 1000
 
@@ -188,14 +190,17 @@ class Variables(_Base):
 
     def put(self, name: str, value: "Any") -> "Steps[int]":
         """Set the variable, or register it with the type of `value`."""
-        value = kept(value)
+        sent = value = kept(value)
+        if isinstance(value, (dict, list, tuple)):
+            # It is sent twice if the variable is new, and may hold what can be read only once.
+            sent = self._native._packed(value, _DEPTH)
         while True:
             try:
-                return (yield from self.set_one(name, value))
+                return (yield from self.set_one(name, sent))
             except UnknownVariableError:
                 kind = infer_type(name, value)
             try:
-                return (yield from self.register(name, kind, value))
+                return (yield from self.register(name, kind, sent))
             except VariableExistsError:
                 # Another caller has registered it meanwhile; then it can be set.
                 continue
@@ -241,7 +246,7 @@ class Variables(_Base):
         attempt = 1
         while True:
             before = yield from self.fetch(name)
-            value = function(value_of(before))
+            value = kept(function(value_of(before)))
             try:
                 yield from self.set_one(name, value, before.version)
             except StaleVersionError:

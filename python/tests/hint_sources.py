@@ -106,7 +106,7 @@ def has(name):
 
 
 HASHABLE = [
-    "int", "float", "bool", "str", "bytes", "Any", "None",
+    "int", "float", "bool", "str", "bytes", "Any", "None", "complex",
     "datetime.datetime", "datetime.date", "datetime.time", "datetime.timedelta",
     "decimal.Decimal", "uuid.UUID", "pathlib.Path", "fractions.Fraction",
     "ipaddress.IPv4Address", "ipaddress.IPv6Address", "ipaddress.IPv4Network",
@@ -152,15 +152,21 @@ if has("pydantic"):
     LEAVES += HASHABLE[-2:]
 if has("numpy"):
     HEAD += "import numpy as np\nimport numpy.typing as npt\n"
-    SCALARS = ["np.int8", "np.uint16", "np.float32", "np.float64", "np.bool_", "np.str_"]
+    SCALARS = [
+        "np.int8", "np.uint16", "np.float32", "np.float64", "np.bool_", "np.str_", "np.complex64",
+        "np.datetime64", "np.timedelta64", "np.integer", "np.unsignedinteger", "np.number",
+        "np.complexfloating",
+    ]  # fmt: skip
     HASHABLE += SCALARS
-    KEYS += ["np.float64"]
+    KEYS += ["np.float64", "np.datetime64", "np.timedelta64", "np.complex128", "np.number"]
     LEAVES += [
         *SCALARS, "np.ndarray", "npt.NDArray[np.int16]", "npt.NDArray[np.uint8]",
         "npt.NDArray[np.float32]", "npt.NDArray[np.bool_]", "npt.NDArray[np.timedelta64]",
         "Annotated[np.ndarray, np.int8, (None, 2)]", "Annotated[np.ndarray, (2,)]",
         "np.ndarray[tuple[int, int], np.dtype[np.float64]]", "Optional[npt.NDArray[np.int8]]",
-        "np.ndarray[tuple[Literal[2], int], np.dtype[np.int32]]",
+        "np.ndarray[tuple[Literal[2], int], np.dtype[np.int32]]", "npt.NDArray[np.complex64]",
+        "np.ndarray[tuple[int, Literal[2]], np.dtype[np.complex128]]",
+        "np.ndarray[tuple[()], np.dtype[np.int8]]", "npt.NDArray[np.datetime64]",
     ]  # fmt: skip
 if has("attrs"):
     HEAD += "import attrs\n"

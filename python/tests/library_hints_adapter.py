@@ -92,6 +92,56 @@ def matrix(x: np.ndarray[tuple[int, Literal[2]], np.dtype[np.float64]]) -> str:
     return f"{x.dtype} {x.tolist()}"
 
 
+def scalar(value: np.generic) -> str:
+    """The class, the type and the value."""
+    return f"{type(value).__name__} {value.dtype} {value}"
+
+
+@tool
+def moment(x: np.datetime64) -> str:
+    return scalar(x)
+
+
+@tool
+def span(x: np.timedelta64) -> str:
+    return scalar(x)
+
+
+@tool
+def small_complex(x: np.complex64) -> str:
+    return scalar(x)
+
+
+@tool
+def plain_complex(x: complex | str) -> str:
+    return shown(x)
+
+
+@tool
+def whole(x: np.integer) -> str:
+    return scalar(x)
+
+
+@tool
+def number(x: np.number) -> str:
+    return scalar(x)
+
+
+@tool
+def double(x: np.floating) -> str:
+    return scalar(x)
+
+
+@tool
+def timed(x: dict[np.datetime64, np.timedelta64]) -> str:
+    return " ".join(scalar(part) for pair in x.items() for part in pair)
+
+
+@tool
+def complexes(x: npt.NDArray[np.complex64]) -> str:
+    return f"{x.dtype} {x.shape} {x.tolist()}"
+
+
 @tool
 def days(x: npt.NDArray[np.datetime64]) -> str:
     return f"{x.dtype} {x.tolist()}"

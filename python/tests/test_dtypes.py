@@ -311,3 +311,10 @@ def test_any_block_is_read_or_refused(body, small):
     except (ValueError, TypeError):
         return
     assert unpack(pack(got)).tobytes() == got.tobytes()
+
+
+def test_a_view_of_bytes_keeps_its_shape():
+    for view in (memoryview(b"abcd").cast("B", (2, 2)), memoryview(bytearray(b"a")).cast("B", ())):
+        got = unpack(pack(view))
+        assert (got.dtype, got.shape) == ("uint8", view.shape)
+        assert got.tobytes() == view.tobytes()

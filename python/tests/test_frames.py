@@ -5,6 +5,7 @@ import decimal
 import subprocess
 import sys
 import uuid
+import zoneinfo
 
 import pytest
 from libraries import library
@@ -50,7 +51,22 @@ PANDAS = {
         {
             "a": pd.date_range("2024-03-30", periods=3, tz="Europe/Berlin"),
             "b": pd.date_range("2024-03-30", periods=3, tz=dt.timezone(dt.timedelta(hours=5.5))),
-        }
+            "c": pd.date_range("2024-03-30", periods=3, tz=zoneinfo.ZoneInfo("Asia/Tokyo")),
+            "d": pd.date_range("2024-03-30", periods=3, tz=zoneinfo.ZoneInfo("UTC")),
+            "e": pd.date_range("2024-03-30", periods=3, tz=dt.timezone.utc),
+        },
+        index=pd.MultiIndex.from_arrays(
+            [
+                pd.date_range("2024-03-30", periods=3, tz=dt.timezone(-dt.timedelta(minutes=90))),
+                pd.date_range("2024-03-30", periods=3, tz=zoneinfo.ZoneInfo("Asia/Tokyo")),
+            ],
+            names=["i", "j"],
+        ),
+    ),
+    "unique labels": pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
+    "zone of the index": pd.DataFrame(
+        {"a": [1, 2]},
+        index=pd.date_range("2024-03-30", periods=2, tz=zoneinfo.ZoneInfo("Europe/Berlin")),
     ),
     "categories": pd.DataFrame(
         {
@@ -148,7 +164,7 @@ def test_a_frame_of_pandas_comes_back_equal(name):
     )
     assert type(back.index) is type(frame.index) and type(back.columns) is type(frame.columns)
     assert cells(back) == cells(frame)
-    assert back.attrs == frame.attrs
+    assert back.attrs == frame.attrs and back.flags == frame.flags
     if isinstance(frame.index, pd.DatetimeIndex):
         assert back.index.freq == frame.index.freq
 

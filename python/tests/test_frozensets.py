@@ -1,7 +1,9 @@
 """Frozensets as values and as keys: each comes back as one, or is refused."""
 
+import collections
 import dataclasses
 import datetime
+import enum
 
 import pytest
 from hypothesis import given
@@ -59,6 +61,52 @@ def test_what_no_set_can_have_is_refused():
     assert message.startswith("$.keys[0][0] is a ") and "list(value)" in help
     message, help = refusal({Place(1): 1})
     assert "as a key" in message and "frozenset" in help
+
+
+class Kind(enum.Enum):
+    A = "a"
+    ONE = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": 1, Kind.A: 2},
+        {True: 1, Kind.ONE: 2},
+        {("a",): 1, (Kind.A,): 2},
+        {frozenset(["a"]): 1, frozenset([Kind.A]): 2},
+        collections.OrderedDict([(Kind.A, 1), ("a", 2)]),
+        frozenset(["a", Kind.A]),
+        [{"x": {1: {Kind.ONE: 1, 1.0: 2}}}],
+    ],
+    ids=repr,
+)
+def test_keys_that_are_the_same_at_the_other_end_are_refused(value):
+    message, help = refusal(value)
+    assert "two keys that are sent as" in message or "two items that are sent as" in message
+    assert "list(value" in help
+
+
+def test_a_dict_whose_items_repeat_a_key_is_refused():
+    class Many(dict):
+        def items(self):
+            return [("a", 1), ("a", 2)]
+
+    assert "two keys that are sent as 'a'" in refusal([Many()])[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\x82\xa1a\x01\xa1a\x02", "two keys of a map"),
+        (b"\x82\x01\x01\xcb\x3f\xf0\x00\x00\x00\x00\x00\x00\x02", "two keys of a map"),
+        (b"\x82\x01\x01\xc3\x02", "two keys of a map"),
+        (b"\x93\xc7\x00\x09\x01\xc3", "two items of a frozenset"),
+    ],
+)
+def test_keys_that_are_equal_in_python_are_refused(data, what):
+    with pytest.raises(ValueError, match=what):
+        unpack(data)
 
 
 @pytest.mark.parametrize(

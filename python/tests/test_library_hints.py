@@ -1,5 +1,6 @@
 """Hints of `collections`, numpy and msgspec: conversion and refusal."""
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from minihost import ToolError, Worker
 
 pytestmark = pytest.mark.native
 
-for name in ("msgspec", "numpy"):
-    library(name)
+library("msgspec")
+np = library("numpy")
+
+UTC = datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone.utc)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,33 @@ def worker():
         ("any_array", [True, False], "ndarray bool (2,)"),
         ("any_array", [2**64 - 1], "ndarray uint64 (1,)"),
         ("days", ["2024-01-02"], "datetime64[D] [datetime.date(2024, 1, 2)]"),
+        ("moment", datetime.date(2024, 1, 2), "datetime64 datetime64[D] 2024-01-02"),
+        ("moment", datetime.datetime(2024, 1, 2, 3), "datetime64 datetime64[us] 2024-01-02T03:00"),
+        ("moment", "2024-01-02 03:04:05.000000006", "datetime64 datetime64[ns] 2024-01-02T03:04"),
+        ("moment", np.asarray(np.datetime64(1, "ns")), "datetime64 datetime64[ns] 1970-01-01T"),
+        ("moment", np.asarray(np.datetime64("NaT", "s")), "datetime64 datetime64[s] NaT"),
+        ("span", datetime.timedelta(seconds=1), "timedelta64 timedelta64[us] 1000000 micro"),
+        ("span", "PT1.5S", "timedelta64 timedelta64[us] 1500000 micro"),
+        ("span", np.asarray(np.timedelta64(7, "ns")), "timedelta64 timedelta64[ns] 7 nano"),
+        ("small_complex", [1, -0.5], "complex64 complex64 (1-0.5j)"),
+        ("small_complex", 2, "complex64 complex64 (2+0j)"),
+        ("small_complex", ["NaN", 0], "complex64 complex64 (nan+0j)"),
+        ("plain_complex", [1, 2], "complex (1+2j)"),
+        ("plain_complex", 1.5, "complex (1.5+0j)"),
+        ("plain_complex", "1", "str '1'"),
+        ("whole", -1, "int64 int64 -1"),
+        ("whole", 2**64 - 1, "uint64 uint64 18446744073709551615"),
+        ("whole", 3.0, "int64 int64 3"),
+        ("whole", np.asarray(np.int8(3)), "int8 int8 3"),
+        ("number", 1.5, "float64 float64 1.5"),
+        ("number", 1, "int64 int64 1"),
+        ("number", np.asarray(np.complex64(1j)), "complex64 complex64 1j"),
+        ("double", 1, "float64 float64 1.0"),
+        ("timed", {"2024-01-02": "P1D"}, "datetime64 datetime64[D] 2024-01-02 timedelta64 timedel"),
+        ("complexes", [[1, 2], [0, "NaN"]], "complex64 (2,) [(1+2j), nanj]"),
+        ("complexes", [[[1, 2]]], "complex64 (1, 1) [[(1+2j)]]"),
+        ("complexes", [], "complex64 (0,) []"),
+        ("complexes", np.array([1.5], "f4"), "complex64 (1,) [(1.5+0j)]"),
     ],
 )
 def test_values_become_what_the_annotation_says(worker, name, value, expected):
@@ -79,6 +109,23 @@ def test_values_become_what_the_annotation_says(worker, name, value, expected):
         ("any_array", [2**64 - 1, -1], "x", "more than 64 bits"),
         ("days", ["2024-13-02"], "x", "not all dates"),
         ("days", [1], "x", "not all dates"),
+        ("moment", 5, "x", "not a date"),
+        ("moment", "2024", "x", "not a date"),
+        ("moment", "2024-01-02T00:00:00Z", "x", "without a zone"),
+        ("moment", UTC, "x", "has a time zone"),
+        ("span", "1 day", "x", "ISO 8601"),
+        ("small_complex", [1, 2, 3], "x", "must be np.complex64"),
+        ("small_complex", [1e39, 0], "x[0]", "must be between"),
+        ("plain_complex", [1, "a"], "x[1]", "must be float"),
+        ("whole", 1.5, "x", "must be np.integer"),
+        ("whole", np.asarray(1.5), "x", "must be np.integer"),
+        ("number", True, "x", "must be np.number"),
+        ("number", np.asarray(True), "x", "must be np.number"),
+        ("timed", {"1": 1}, "x", "has a key that must be np.datetime64"),
+        ("complexes", [1, 2], "x", "not all pairs"),
+        ("complexes", [[1, 2, 3]], "x", "not all pairs"),
+        ("complexes", [[1e39, 0]], "x", "float64 does not fit float32"),
+        ("complexes", np.array([1j]), "x", "complex128 does not fit complex64"),
     ],
 )
 def test_what_does_not_fit_is_refused_at_its_place(worker, name, value, path, what):

@@ -73,6 +73,12 @@ PYTHON = [
         "whose zone has no offset by itself",
         "value.replace(tzinfo=None)",
     ),
+    (
+        "datetime.datetime",
+        datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(microseconds=1))),
+        "an offset of less than a second",
+        "value.isoformat()",
+    ),
     ("datetime.timezone", datetime.timezone.utc, "", "str(value)"),
     ("zoneinfo.ZoneInfo", zoneinfo.ZoneInfo("UTC"), "", "str(value)"),
     ("fractions.Fraction", fractions.Fraction(1, 3), "", "value.denominator"),

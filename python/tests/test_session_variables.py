@@ -136,8 +136,9 @@ def test_numpy_tells_the_type_too(ctx):
         ("n", np.array(1.5), "tensor"),
     ]:
         assert infer_type(name, value) == kind
-    with pytest.raises(TypeError, match="register_variable"):
-        infer_type("x", np.datetime64("2020-01-01").item())
+    for value in (np.datetime64("2020-01-01"), np.datetime64("2020-01-01").item(), np.bytes_(b"x")):
+        with pytest.raises(TypeError, match=f"from a {type(value).__name__}: use register_var"):
+            infer_type("x", value)
 
 
 def test_frames_of_every_library_tell_their_type(ctx):

@@ -6,7 +6,7 @@ mod refusal;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyMemoryView};
+use pyo3::types::{PyByteArray, PyMemoryView, PyTuple};
 
 use self::dtype::{DType, Step};
 use crate::encode::EncodeError;
@@ -32,11 +32,24 @@ pub(crate) fn is_array(value: &Bound<'_, PyAny>) -> bool {
         return true;
     }
     // A view of plain bytes counts as bytes.
-    value.is_instance_of::<PyMemoryView>()
-        && !value
-            .getattr("format")
-            .and_then(|format| Ok(format.extract::<String>()? == "B"))
-            .unwrap_or(true)
+    let is_plain = || -> PyResult<bool> {
+        let format: String = value.getattr("format")?.extract()?;
+        Ok(format == "B" && value.getattr("ndim")?.extract::<usize>()? == 1)
+    };
+    value.is_instance_of::<PyMemoryView>() && !is_plain().unwrap_or(true)
+}
+
+/// Returns the element of an array of numpy without dimensions, if `make` returns one of its type.
+pub(crate) fn scalar<'py>(
+    value: &Bound<'py, PyAny>,
+    make: &Bound<'py, PyAny>,
+) -> Option<Bound<'py, PyAny>> {
+    if !kinds::NDARRAY.is_instance(value) || value.getattr("ndim").ok()?.is_truthy().ok()? {
+        return None;
+    }
+    let scalar = value.get_item(PyTuple::empty(value.py())).ok()?;
+    let made = make.call1((&scalar,)).ok()?;
+    made.get_type().is(scalar.get_type()).then_some(scalar)
 }
 
 /// Appends an array.

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyFrozenSet, PyInt, PySet, PyString, PyTuple};
 
 use self::containers::{each, items_of};
+use crate::array;
 use crate::kinds;
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
@@ -133,6 +134,9 @@ fn converted<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked
         Spec::Frame(class, ..) => return frame::made(spec, class.bind(py), value, exact),
         Spec::Text(class, _) => return text::made(spec, class.bind(py), value),
         Spec::Made(make, _, inner) => {
+            if let Some(scalar) = array::scalar(&value, make.bind(py)) {
+                return Ok(scalar);
+            }
             let plain = check(inner, value.clone(), exact).map_err(|error| {
                 let own = error.path.is_empty() && error.wanted == wanted(inner);
                 Mismatch {

@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 
 use crate::clock;
 use crate::link::{Failure, Link, Outcome, Waited};
+use crate::packed::Packed;
 use crate::port::Port;
-use crate::request::{PendingRequest, failure, give_up, value};
+use crate::request::{PendingRequest, encoded, failure, give_up, value};
 
 /// The call that a tool runs for.
 #[pyclass(frozen, module = "snakepit_bridge")]
@@ -162,6 +163,12 @@ impl Context {
         )?;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
         Ok((number, left.map(|left| left.as_secs_f64())))
+    }
+
+    /// Encode a value that is `depth` levels deep in requests; the result stands for the value.
+    #[expect(clippy::unused_self, reason = "a method, so that tests can replace it")]
+    fn _packed(&self, value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Packed> {
+        encoded(value, depth).map(Packed)
     }
 
     /// Return a port through which an event loop receives the outcomes of its requests.

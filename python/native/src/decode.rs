@@ -164,6 +164,11 @@ fn of_token<'py>(
                 let item = item.map_err(|error| error.inside(|| step(&key)))?;
                 dict.set_item(key, item)?;
             }
+            if dict.len() != count {
+                return Err(scanner
+                    .malformed("two keys of a map are equal in Python")
+                    .into());
+            }
             dict.into_any()
         }
         Token::Ext(kind, bytes) => extension(py, scanner, kind, bytes)?,
@@ -208,8 +213,13 @@ fn set<'py>(
     count: usize,
     depth: usize,
 ) -> Result<Bound<'py, PyAny>, DecodeError> {
-    let items = keys(py, scanner, count, depth)?;
-    Ok(PyFrozenSet::new(py, items)?.into_any())
+    let set = PyFrozenSet::new(py, keys(py, scanner, count, depth)?)?;
+    if set.len() != count {
+        return Err(scanner
+            .malformed("two items of a frozenset are equal in Python")
+            .into());
+    }
+    Ok(set.into_any())
 }
 
 fn deeper(scanner: &Scanner<'_>, depth: usize) -> Result<usize, Malformed> {
@@ -272,12 +282,22 @@ pub(crate) fn from_iso<'py>(
         Some(local) => format!("{local}+00:00"),
         None => text.to_owned(),
     };
+    if loses_offset(&text) {
+        return Err(pyo3::exceptions::PyValueError::new_err(format!(
+            "{text:?} has an offset of less than a second, which `fromisoformat` drops"
+        )));
+    }
     let text = micros(&text).ok_or_else(|| {
         pyo3::exceptions::PyValueError::new_err(format!(
             "{text:?} is finer than a microsecond, which `datetime` cannot hold"
         ))
     })?;
     class.call_method1("fromisoformat", (text,))
+}
+
+/// Returns whether CPython reads the zone of a text as UTC although its offset is not zero.
+pub(crate) fn loses_offset(text: &str) -> bool {
+    text.contains("+00:00:00.") || text.contains("-00:00:00.")
 }
 
 /// Pads the fraction of a text to six digits, if it has one. `None` if digits other than zeros

@@ -1,6 +1,7 @@
 //! Encoding of Python objects into MessagePack.
 
 mod fields;
+mod keys;
 mod numpy;
 mod refusal;
 mod times;
@@ -12,15 +13,26 @@ use pyo3::types::{
 };
 
 use crate::array;
+use crate::frames;
 use crate::kinds;
 use crate::msgpack::{self, MAX_DEPTH, Token, ext, write};
+use crate::packed::Packed;
 use crate::raw;
 pub(crate) use refusal::{EncodeError, named};
 use refusal::{changed, failed, unsendable};
 
 /// Appends the encoded value. After an error, `out` may hold a part of it.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    any(value, out, 0)
+    encode_within(value, out, 0)
+}
+
+/// Appends the encoded value, which is part of another one, `depth` levels deep.
+pub(crate) fn encode_within(
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), EncodeError> {
+    frames::reading_once(|| any(value, out, depth))
 }
 
 fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
@@ -121,7 +133,11 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
         return unordered(value, set.len(), out, depth);
     }
     if let Ok(set) = value.cast::<PyFrozenSet>() {
-        return frozen_set(set, out, depth);
+        return keys::frozen_set(set, out, depth);
+    }
+    if let Ok(packed) = value.cast_exact::<Packed>() {
+        out.extend_from_slice(&packed.get().0);
+        return Ok(());
     }
     if times::encode(value, out)? || extension(value, out).map_err(|error| failed(value, &error))? {
         return Ok(());
@@ -182,44 +198,29 @@ fn unordered(
     array(items.into_iter(), count, out, depth)
 }
 
-/// Encodes a frozenset, which can be a key; so its items are encoded as keys.
-fn frozen_set(
-    set: &Bound<'_, PyFrozenSet>,
-    out: &mut Vec<u8>,
-    depth: usize,
-) -> Result<(), EncodeError> {
-    let items = set
-        .try_iter()
-        .and_then(Iterator::collect::<PyResult<Vec<_>>>);
-    let items = items.map_err(|error| failed(set, &error))?;
-    let depth = deeper(depth)?;
-    write(out, Token::Array(items.len() + 1));
-    write(out, Token::Ext(ext::SET, &[]));
-    let mut items = items.iter().enumerate();
-    items.try_for_each(|(index, item)| {
-        hashable(item, out, depth, &SET_ITEM).map_err(|error| error.inside(|| format!("[{index}]")))
-    })
-}
-
 fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     let depth = deeper(depth)?;
     let count = dict.len();
     write(out, Token::Map(count));
     let mut written = 0;
     let mut position = 0;
+    let mut plain = true;
     // Reading an item may run user code (a property of an enum), which may change the dictionary.
     while let Some((key, item)) = raw::dict_next(dict, &mut position) {
         if written == count {
             return Err(changed());
         }
+        plain &= keys::is_plain(&key);
         entry(&key, &item, written, out, depth)?;
         written += 1;
     }
-    if written == count {
-        Ok(())
-    } else {
-        Err(changed())
+    if written != count {
+        return Err(changed());
     }
+    if plain {
+        return Ok(());
+    }
+    keys::distinct(dict.as_any(), dict.keys().iter(), depth, &keys::KEY)
 }
 
 /// Encodes a subclass of `dict` in the order of its `items()`: an `OrderedDict` has another order
@@ -237,7 +238,8 @@ fn ordered(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<
     for (index, (key, item)) in items.iter().enumerate() {
         entry(key, item, index, out, depth)?;
     }
-    Ok(())
+    let keys = items.into_iter().map(|(key, _)| key);
+    keys::distinct(dict.as_any(), keys, depth, &keys::KEY)
 }
 
 fn entry(
@@ -247,71 +249,8 @@ fn entry(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Result<(), EncodeError> {
-    self::key(key, out, depth).map_err(|error| error.inside(|| format!(".keys[{index}]")))?;
+    keys::key(key, out, depth).map_err(|error| error.inside(|| format!(".keys[{index}]")))?;
     any(item, out, depth).map_err(|error| error.inside(|| step(key)))
-}
-
-/// A place that requires a hashable value, with the texts of its error.
-struct Place {
-    refused: &'static str,
-    help: &'static str,
-}
-
-const KEY: Place = Place {
-    refused: "as a key, which the other end cannot have as a key",
-    help: "use a text, a number, a tuple or a frozenset as the key",
-};
-
-const SET_ITEM: Place = Place {
-    refused: "in a frozenset, which the other end cannot have in one",
-    help: "send `list(value)` in place of the frozenset",
-};
-
-/// Encodes a key of a map.
-fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
-    match value.cast_exact::<PyString>() {
-        Ok(text) => string(text, out),
-        Err(_) => hashable(value, out, depth, &KEY),
-    }
-}
-
-/// Encodes a key that is not a text, or an item of a set. A function of its own, so that maps with
-/// text keys do not pay for it. An array becomes a tuple at the other end; any other container
-/// would be another key there, or none.
-#[inline(never)]
-fn hashable(
-    value: &Bound<'_, PyAny>,
-    out: &mut Vec<u8>,
-    depth: usize,
-    place: &Place,
-) -> Result<(), EncodeError> {
-    if let Ok(number) = value.cast_exact::<PyInt>() {
-        return int(number, out);
-    }
-    if let Ok(items) = value.cast::<PyTuple>() {
-        let depth = deeper(depth)?;
-        write(out, Token::Array(items.len()));
-        return items.iter().enumerate().try_for_each(|(index, item)| {
-            hashable(&item, out, depth, place)
-                .map_err(|error| error.inside(|| format!("[{index}]")))
-        });
-    }
-    if let Ok(set) = value.cast::<PyFrozenSet>() {
-        return frozen_set(set, out, depth);
-    }
-    if kinds::ENUM.is_instance(value) {
-        let plain = value.getattr("value");
-        let plain = plain.map_err(|error| failed(value, &error))?;
-        return hashable(&plain, out, deeper(depth)?, place);
-    }
-    let start = out.len();
-    any(value, out, depth)?;
-    let container = matches!(out[start], 0x80..=0x9f | 0xdc..=0xdf);
-    if !container && !array::is_array(value) {
-        return Ok(());
-    }
-    let what = format!("is {} {}", named(value), place.refused);
-    Err(EncodeError::new(what).help(place.help))
 }
 
 /// Encodes a UUID or a decimal number as its extension type; returns `false` for other values.

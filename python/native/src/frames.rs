@@ -2,6 +2,7 @@
 //! library at hand.
 
 mod ipc;
+mod once;
 mod region;
 mod wanted;
 
@@ -13,6 +14,7 @@ use crate::encode::{EncodeError, named};
 use crate::msgpack::{ext, ext_header};
 use crate::raw;
 use crate::shared::body::Tail;
+pub(crate) use once::reading_once;
 pub(crate) use region::{LARGE, lending};
 pub(crate) use wanted::{Libraries, wanting};
 
@@ -25,6 +27,11 @@ const FIXED: usize = 3;
 /// Alignment of the stream in its payload, so that the host can read it without a copy.
 const ALIGNMENT: usize = 64;
 
+/// Kinds of frames that may be readable only once: objects of any library with a stream, and
+/// readers of pyarrow.
+const ARROW: u8 = 0;
+const READER: u8 = 9;
+
 /// Smallest stream that is sent from its own memory, if it is the whole result.
 const DIRECT: usize = 64 << 10;
 
@@ -35,15 +42,9 @@ pub(crate) fn encode(
     out: &mut Vec<u8>,
     whole: bool,
 ) -> Result<bool, EncodeError> {
-    let py = value.py();
-    let made = py
-        .import("snakepit_bridge._frames")
-        .and_then(|module| module.call_method1("encode", (value,)));
-    let made = match made {
-        Ok(made) if made.is_none() => return Ok(false),
-        made => made.and_then(|made| made.extract::<(u8, Bound<'_, PyAny>)>()),
+    let Some((kind, stream)) = stream_of(value).map_err(|error| refused(value, &error))? else {
+        return Ok(false);
     };
-    let (kind, stream) = made.map_err(|error| refused(value, &error))?;
     let header = |out: &mut Vec<u8>, size: usize| {
         // Space for the longest header, which a long stream has.
         let before = out.len() + 6 + FIXED;
@@ -78,6 +79,23 @@ pub(crate) fn encode(
     let copied = raw::with_buffer(&stream, |view| out.extend_from_slice(view.data));
     copied.map_err(|error| refused(value, &error))?;
     Ok(true)
+}
+
+/// Returns kind and stream of a data frame, `None` for other values.
+fn stream_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<(u8, Bound<'py, PyAny>)>> {
+    if let Some(read) = once::find(value) {
+        return Ok(Some(read));
+    }
+    let module = value.py().import("snakepit_bridge._frames")?;
+    let made = module.call_method1("encode", (value,))?;
+    if made.is_none() {
+        return Ok(None);
+    }
+    let (kind, stream) = made.extract()?;
+    if matches!(kind, ARROW | READER) {
+        once::keep(value, kind, &stream);
+    }
+    Ok(Some((kind, stream)))
 }
 
 /// Runs `encode` for a whole result. The bytes of a large frame are not appended to the output but
@@ -141,7 +159,7 @@ fn read(block: &[u8]) -> Result<(u8, &[u8]), &'static str> {
     if version != VERSION {
         return Err("its version is unknown");
     }
-    if kind > 9 {
+    if kind > READER {
         return Err("its kind is unknown");
     }
     let stream = rest.get(usize::from(padding)..);

@@ -37,6 +37,7 @@ mod msgpack;
 mod names;
 mod offspring;
 mod outbox;
+mod packed;
 mod port;
 mod probe;
 mod profile;

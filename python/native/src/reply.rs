@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyString};
 use crate::bind::without_secrets;
 use crate::encode::{EncodeError, encode};
 use crate::fault::{Fault, fault};
-use crate::frames::with_tail;
+use crate::frames::{reading_once, with_tail};
 use crate::msgpack;
 use crate::serve::Runtime;
 use crate::shared::body::Tail;
@@ -64,17 +64,20 @@ pub(crate) fn encode_result(
     out: &mut Vec<u8>,
 ) -> Result<(), Fault> {
     let before = out.len();
-    let Err(error) = encode(value, out) else {
-        return Ok(());
-    };
-    if let Some(convert) = &runtime.convert {
-        out.truncate(before);
-        let converted = convert.bind(value.py()).call1((value,));
-        if converted.is_ok_and(|value| encode(&value, out).is_ok()) {
-            return Ok(());
-        }
-    }
-    Err(unsendable(what, tool, &error))
+    let encoded = reading_once(|| {
+        encode(value, out).or_else(|error| {
+            let Some(convert) = &runtime.convert else {
+                return Err(error);
+            };
+            out.truncate(before);
+            let converted = convert.bind(value.py()).call1((value,));
+            match converted.is_ok_and(|value| encode(&value, out).is_ok()) {
+                true => Ok(()),
+                false => Err(error),
+            }
+        })
+    });
+    encoded.map_err(|error| unsendable(what, tool, &error))
 }
 
 fn unsendable(what: &str, tool: &Tool, error: &EncodeError) -> Fault {

@@ -11,7 +11,7 @@ use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
 use crate::decode::decode;
-use crate::encode::encode;
+use crate::encode::encode_within;
 use crate::link::{self, Failure, Link, Outcome};
 use crate::outbox::Frame;
 use crate::{clock, current, fork};
@@ -56,11 +56,7 @@ impl PendingRequest {
                 .unwrap_or(u64::MAX)
                 .max(1)
         });
-        let mut bytes = Vec::new();
-        encode(body, &mut bytes).map_err(|error| {
-            let error = error.with_way_out();
-            PyTypeError::new_err(format!("a request to the host cannot be sent: {error}"))
-        })?;
+        let bytes = encoded(body, 0)?;
         if bytes.len() > limit {
             let message = format!(
                 "request of {} bytes is larger than the limit of {limit} bytes",
@@ -124,6 +120,16 @@ impl PendingRequest {
         }
         sent.map(|()| number)
     }
+}
+
+/// Returns a part of a request, `depth` levels deep, in its encoded form.
+pub(crate) fn encoded(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    encode_within(value, &mut bytes, depth).map_err(|error| {
+        let error = error.with_way_out();
+        PyTypeError::new_err(format!("a request to the host cannot be sent: {error}"))
+    })?;
+    Ok(bytes)
 }
 
 /// Abandons a request, and tells the host if the call still runs.

@@ -4,6 +4,7 @@
 use pyo3::prelude::*;
 
 use super::refusal::{EncodeError, failed, named};
+use crate::decode::loses_offset;
 use crate::kinds::{self, Kind};
 use crate::msgpack::{Token, ext, write};
 
@@ -19,6 +20,10 @@ pub(super) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<bool
             exact(value, kind, "nanosecond")?;
             has_offset(value)?;
             let text = iso(value, kind).map_err(|error| failed(value, &error))?;
+            if loses_offset(&text) {
+                let what = format!("is {} with an offset of less than a second", named(value));
+                return Err(EncodeError::new(what).help("send `value.isoformat()`"));
+            }
             write(out, Token::Ext(code, text.as_bytes()));
             return Ok(true);
         }

@@ -33,8 +33,13 @@ impl Spec {
                     .collect::<Option<Vec<_>>>()?;
                 format!("[{}]", items.join(", "))
             }
-            Self::Array(..) => "[1.0, 2.0]".to_owned(),
+            Self::Array(dtype, shape) if are_numbers(dtype) && is_of_two(shape) => {
+                "[1.0, 2.0]".to_owned()
+            }
+            Self::Array(..) => return None,
             Self::Limited(inner, limits) => bounded(py, inner, limits)?,
+            // The callable knows which values it takes.
+            Self::Made(_, _, inner) if matches!(**inner, Self::Any) => return None,
             Self::Made(_, _, inner) => inner.example(py)?,
             // A type that contains itself has no end.
             Self::Ref(_) | Self::Model(..) => return None,
@@ -95,6 +100,21 @@ impl Spec {
             Self::Decimal => "\"1.50\"".to_owned(),
         })
     }
+}
+
+/// Returns whether an array of this element type may have whole numbers.
+fn are_numbers(dtype: &Option<Py<PyAny>>) -> bool {
+    dtype.as_ref().is_none_or(|dtype| {
+        let name = dtype.to_string();
+        ["float", "int", "uint"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
+    })
+}
+
+/// Returns whether an array of this shape may have one dimension and two elements.
+fn is_of_two(shape: &Option<Vec<Option<usize>>>) -> bool {
+    matches!(shape.as_deref(), None | Some([None | Some(2)]))
 }
 
 /// Returns a number that satisfies a single bound; `None` for other types and for several bounds.
