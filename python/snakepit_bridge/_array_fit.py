@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _NOT_ALL = "its items are not all numbers, or all truth values"
 _NUMBERS = {int, float}
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+#: Most seconds that 64 bits of microseconds can hold.
+MOST_SECONDS = 9_223_372_036_854
 #: Floats represent every whole number below this one.
 _EXACT = 2**53
 
@@ -46,6 +48,8 @@ def of_lists(value: "list[Any]", dtype: "Any", shape: "list[int | None] | None")
     target = None if dtype is None else numpy.dtype(dtype)
     if target is not None and target.kind == "M":
         made = _moments(numpy, value, kinds, target)
+    elif target is not None and target.kind == "m":
+        made = _spans(numpy, value, kinds, target)
     elif target is not None and target.kind == "c":
         made = _complexes(numpy, value, kinds, target)
     else:
@@ -140,15 +144,41 @@ def _whole(item: "Any") -> "Any":
 
 
 def _moments(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+    """Convert texts of dates and times; `None`, which JSON has for it, is "not a time"."""
     form = re.compile(_text_forms.MOMENT)
-    if kinds - {str} or not all(map(form.match, _flat(value))):
+    texts = [text for text in _flat(value) if text is not None]
+    if kinds - {str, type(None)} or not all(map(form.match, texts)):
         raise ValueError("its items are not all dates, or dates and times without a zone")
     made = numpy.asarray(value, dtype=target)
     # A step of the type may be longer than a day, or too short for the year.
-    days = numpy.datetime_as_string(made, unit="D").ravel().tolist()
-    if days != [text[:10] for text in _flat(value)]:
+    days = numpy.datetime_as_string(made[~numpy.isnat(made)], unit="D").tolist()
+    if days != [text[:10] for text in texts]:
         raise ValueError(f"its moments do not fit {target}")
     return made
+
+
+def _spans(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+    """Convert numbers of seconds; `None` is "not a time"."""
+    import datetime
+
+    if kinds - _NUMBERS - {type(None)}:
+        raise ValueError("its items are not all numbers of seconds")
+
+    def span(seconds: "Any") -> "Any":
+        if seconds is None:
+            return None
+        if not -MOST_SECONDS <= seconds <= MOST_SECONDS:
+            raise OverflowError
+        return datetime.timedelta(seconds=seconds)
+
+    try:
+        made = numpy.asarray(_each(value, span), dtype="timedelta64[us]")
+    except (ValueError, OverflowError):
+        raise ValueError("its lists have unequal lengths, or a span is too long") from None
+    fitting = made.astype(_like(target, made.dtype))
+    if not ((fitting == made) | numpy.isnat(made)).all():
+        raise ValueError(f"its spans do not fit {target}")
+    return fitting
 
 
 def _flat(value: "list[Any]") -> "list[Any]":

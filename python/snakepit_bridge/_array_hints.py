@@ -3,6 +3,7 @@
 import sys
 
 from . import _text_forms
+from ._array_fit import MOST_SECONDS
 from ._schema import Scope
 
 TYPE_CHECKING = False
@@ -92,7 +93,9 @@ def _leaf(dtype: "Any") -> "dict[str, Any] | None":
         number = {"type": "number", **bounds(numpy, dtype)}
         return number if dtype.kind == "f" else pair(number)
     if dtype.kind == "M":
-        return {"type": "string", "pattern": _text_forms.MOMENT}
+        return {"type": ["string", "null"], "pattern": _text_forms.MOMENT}
+    if dtype.kind == "m":
+        return {"type": ["number", "null"], "minimum": -MOST_SECONDS, "maximum": MOST_SECONDS}
     return None
 
 

@@ -143,9 +143,12 @@ def _missing_variable(error: BaseException) -> str:
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next
+    if step is None or not any(
+        step.tb_frame.f_locals.get("self") is table for table in (os.environ, os.environb)
+    ):
+        return ""
     name = error.args[0]
-    looked_up = step is not None and step.tb_frame.f_locals.get("self") is os.environ
-    return safe(name[:200]) if looked_up and isinstance(name, str) else ""
+    return safe(os.fsdecode(name)[:200]) if isinstance(name, (str, bytes)) else ""
 
 
 def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.MAX_TEXT) -> str:

@@ -158,7 +158,7 @@ def _load_of_package(path: str, full: str) -> "ModuleType | None":
     while os.path.isfile(os.path.join(root, "__init__.py")):
         root, part = os.path.split(root)
         parts.insert(0, part)
-    if len(parts) == 1 or not all(part.isidentifier() for part in parts):
+    if len(parts) == 1 or any("." in part for part in parts):
         return None
     known = getattr(sys.modules.get(parts[0]), "__file__", None)
     package = os.path.join(root, parts[0])
@@ -295,6 +295,7 @@ def _import_error(error: BaseException, what: str) -> LoadError:
             f"`{what}` ended the process while it was imported",
             'put what runs as a program under `if __name__ == "__main__":`',
         )
-    return LoadError.of(
-        error, f"`{what}` cannot be imported", "fix the exception that the import raises"
-    )
+    help = "fix the exception that the import raises"
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        help = "create an empty `__init__.py` beside the file, so that its directory is a package"
+    return LoadError.of(error, f"`{what}` cannot be imported", help)

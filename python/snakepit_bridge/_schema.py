@@ -255,6 +255,8 @@ class Scope:
                 **_array(items or {}),
                 **({} if items else {"maxItems": 0}),
             }
+        if getattr(origin, "__name__", "") in ("Iterator", "Generator"):
+            return ("made", iter, origin.__name__, (kind, spec), object), _array(schema)
         return (kind, spec), _array(schema)
 
     def foreign(

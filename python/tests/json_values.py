@@ -58,7 +58,7 @@ def admitted(schema, defs, depth=6):
         return make(schema, defs, depth)
     if kinds == "integer":
         low, high = schema.get("minimum", -5), schema.get("maximum", schema.get("minimum", 9) + 9)
-        whole = st.integers(int(low) - 1, int(high) + 1)
+        whole = st.integers(max(int(low) - 1, -(2**63)), min(int(high) + 1, 2**64 - 1))
         return st.one_of(whole, whole.map(float), st.integers(-(2**63), 2**64 - 1))
     if kinds == "number":
         return st.one_of(

@@ -1,6 +1,7 @@
 """Tools whose hints are classes of `collections`, numpy and msgspec."""
 
 import collections
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -140,6 +141,16 @@ def timed(x: dict[np.datetime64, np.timedelta64]) -> str:
 @tool
 def complexes(x: npt.NDArray[np.complex64]) -> str:
     return f"{x.dtype} {x.shape} {x.tolist()}"
+
+
+@tool
+def spans(x: npt.NDArray[np.timedelta64]) -> str:
+    return f"{x.dtype} {x.astype(int).tolist()}"
+
+
+@tool
+def iterated(y: Iterator[int] | None = None) -> str:
+    return f"{y and next(y)} {y and next(y)}"
 
 
 @tool

@@ -237,4 +237,8 @@ def test_the_help_for_a_missing_variable_says_how_to_pass_it(monkeypatch):
         return os.environ["NO_SUCH_SETTING"]
 
     assert 'inherit_env = ["NO_SUCH_SETTING"]' in describe(asks)["help"]
+    assert (
+        'inherit_env = ["NO_SUCH_SETTING"]'
+        in describe(lambda: os.environb[b"NO_SUCH_SETTING"])["help"]
+    )
     assert describe(lambda: {}["NO_SUCH_SETTING"])["help"] == ""

@@ -89,13 +89,19 @@ def accepts(worker, tool, value):
 
 
 def is_ragged(value):
-    """Return whether some list holds lists of unequal lengths, which are no array."""
+    """Return whether some list holds lists of other shapes, which are no array."""
     if isinstance(value, dict):
         return any(is_ragged(item) for item in value.values())
+    return isinstance(value, list) and (
+        len({shape(item) for item in value}) > 1 or any(is_ragged(item) for item in value)
+    )
+
+
+def shape(value):
+    """Return the lengths of nested lists, those of the first ones."""
     if not isinstance(value, list):
-        return False
-    lengths = {len(item) if isinstance(item, list) else None for item in value}
-    return len(lengths) > 1 or any(is_ragged(item) for item in value)
+        return ()
+    return (len(value), *(shape(value[0]) if value else ()))
 
 
 def disagreement(worker, spec):
@@ -115,8 +121,9 @@ def disagreement(worker, spec):
         got = accepts(worker, spec["name"], value)
         # Bytes are no map, also where JSON writes them as one.
         marked = "$bytes" in repr(value) and got is not True and "got bytes" in got
-        # JSON Schema has no words for what makes no array.
-        no_array = wanted and any(what in str(got) for what in ("unequal lengths", "more than 64"))
+        # JSON Schema has no words for what makes no array, and for keys that are equal numbers.
+        reasons = ("unequal lengths", "more than 64", "two of its keys are the same")
+        no_array = wanted and any(reason in str(got) for reason in reasons)
         # A union names its kinds alone, and not what is wrong with the list.
         no_array = no_array or (wanted and "must be ndarray" in str(got) and is_ragged(value))
         if marked or no_array or (not wanted and lax):

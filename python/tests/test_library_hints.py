@@ -71,6 +71,10 @@ def worker():
         ("complexes", [[1, 2], [0, "NaN"]], "complex64 (2,) [(1+2j), nanj]"),
         ("complexes", [[[1, 2]]], "complex64 (1, 1) [[(1+2j)]]"),
         ("complexes", [], "complex64 (0,) []"),
+        ("days", ["2024-01-02", None], "datetime64[D] [datetime.date(2024, 1, 2), None]"),
+        ("spans", [1, 0.5, None], f"timedelta64[us] [1000000, 500000, {-(2**63)}]"),
+        ("spans", [[-1]], "timedelta64[us] [[-1000000]]"),
+        ("spans", [], "timedelta64[us] []"),
         ("complexes", np.array([1.5], "f4"), "complex64 (1,) [(1.5+0j)]"),
     ],
 )
@@ -80,6 +84,10 @@ def test_values_become_what_the_annotation_says(worker, name, value, expected):
         assert got.startswith(expected), got
     else:
         assert got == expected
+
+
+def test_an_iterator_is_one(worker):
+    assert worker.call("iterated", y=[5, 6]) == "5 6"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +117,10 @@ def test_values_become_what_the_annotation_says(worker, name, value, expected):
         ("any_array", [2**64 - 1, -1], "x", "more than 64 bits"),
         ("days", ["2024-13-02"], "x", "not all dates"),
         ("days", [1], "x", "not all dates"),
+        ("spans", ["P1D"], "x", "not all numbers of seconds"),
+        ("spans", [True], "x", "not all numbers of seconds"),
+        ("spans", [1e13], "x", "a span is too long"),
+        ("spans", [[1], [1, 2]], "x", "unequal lengths"),
         ("moment", 5, "x", "not a date"),
         ("moment", "2024", "x", "not a date"),
         ("moment", "2024-01-02T00:00:00Z", "x", "without a zone"),

@@ -359,6 +359,21 @@ def test_a_file_of_a_package_is_imported_by_its_full_name(tmp_path, imports):
     assert got.function.__module__ == "outer_pkg.inner_pkg.tools"
 
 
+def test_the_directory_of_a_package_may_have_any_name(tmp_path, imports):
+    folder = package(tmp_path, "outer-pkg", "2 inner")
+    (folder / "helpers.py").write_text("def two(): return 2\n")
+    (folder / "tools.py").write_text(
+        "from snakepit_bridge import tool\nfrom . import helpers\n"
+        "@tool\ndef two() -> int: return helpers.two()\n"
+    )
+    assert tools(str(folder / "tools.py"))["two"].function() == 2
+
+
+def test_a_relative_import_outside_of_a_package_is_explained(tmp_path, imports):
+    (tmp_path / "tools.py").write_text("from . import helpers\n")
+    assert "create an empty `__init__.py`" in failure(str(tmp_path / "tools.py")).help
+
+
 def test_a_package_with_the_name_of_another_is_left_alone(tmp_path, imports):
     folder = package(tmp_path, "json")
     (folder / "tools.py").write_text(MEAN)
