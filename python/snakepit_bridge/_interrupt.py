@@ -7,16 +7,14 @@ from . import _errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import dis
     from types import CodeType, FrameType
 
 #: The module whose import lasts for the whole life of a worker.
 _BOOT = __file__[: -len("_interrupt.py")] + "_boot.py"
 
-#: Instructions at a function's entry and at a loop's end, where no call has just returned.
-_POINTS = {
-    "RESUME", "RESUME_CHECK", "JUMP_BACKWARD", "JUMP_BACKWARD_JIT", "JUMP_ABSOLUTE",
-    "POP_JUMP_BACKWARD_IF_TRUE", "POP_JUMP_BACKWARD_IF_FALSE",
-}  # fmt: skip
+#: Instructions at a function's entry, where no call has just returned.
+_ENTRIES = {"RESUME", "RESUME_CHECK"}
 #: Instructions that load the arguments of a call.
 _LOADS = ("LOAD_CONST", "LOAD_FAST", "LOAD_DEREF", "LOAD_SMALL_INT", "PUSH_NULL", "PRECALL")
 
@@ -55,13 +53,23 @@ def sound(frame: "FrameType | None") -> bool:
     return True
 
 
+def _ends_loop(instruction: "dis.Instruction") -> bool:
+    """Return whether an instruction jumps backwards: its name and its form differ by version."""
+    target = instruction.argval
+    return (
+        "JUMP" in instruction.opname
+        and isinstance(target, int)
+        and target <= instruction.offset
+    )
+
+
 def _between(code: "CodeType", at: int) -> bool:
     import dis
 
     before: list[dis.Instruction] = []
     for instruction in dis.get_instructions(code):
         if instruction.offset == at:
-            if instruction.opname in _POINTS:
+            if instruction.opname in _ENTRIES or _ends_loop(instruction):
                 return True
             break
         before.append(instruction)
