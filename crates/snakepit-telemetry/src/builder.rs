@@ -65,6 +65,10 @@ impl TelemetryBuilder {
         if !self.own_subscriber {
             telemetry.install_subscriber();
         }
+        // Only now there is a subscriber.
+        for warning in self.config.warnings() {
+            tracing::warn!(target: crate::TARGET, "{warning}");
+        }
         Ok(telemetry)
     }
 }

@@ -1,6 +1,6 @@
 //! Settings of the exporters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use snakepit_core::config::ConfigError;
 use tracing::level_filters::LevelFilter;
 
-use crate::{ListenAddress, Sampling};
+use crate::{Compression, ListenAddress, RecordLimits, Sampling, SignalConfig};
 
 /// Settings of telemetry. The default exports nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub struct TelemetryConfig {
     pub label_sets: usize,
     /// Time limit of a shutdown. Default: 5 s.
     pub shutdown_timeout: Duration,
+    /// Warnings about variables that have no effect, for the log of the start.
+    pub(crate) unsupported: Vec<String>,
 }
 
 /// Settings of the export to an OpenTelemetry collector, over gRPC.
@@ -67,6 +69,8 @@ pub struct OtlpConfig {
     pub client_key: Option<PathBuf>,
     /// Time limit of one request, including retries. Default: 10 s.
     pub timeout: Duration,
+    /// Compression of requests. Default: none.
+    pub compression: Compression,
     /// Largest number of records of a signal that wait for export; further ones are dropped and
     /// counted. Default: 4,096.
     pub queue: usize,
@@ -79,6 +83,14 @@ pub struct OtlpConfig {
     pub delay: Duration,
     /// Interval between two exports of metrics. Default: 60 s.
     pub metrics_interval: Duration,
+    /// Limits on attributes, events and links.
+    pub limits: RecordLimits,
+    /// Settings of traces alone.
+    pub for_traces: SignalConfig,
+    /// Settings of metrics alone.
+    pub for_metrics: SignalConfig,
+    /// Settings of logs alone.
+    pub for_logs: SignalConfig,
 }
 
 /// The default endpoint of collectors in OpenTelemetry's specification.
@@ -99,6 +111,7 @@ impl Default for TelemetryConfig {
             hash_sessions: false,
             label_sets: 1000,
             shutdown_timeout: Duration::from_secs(5),
+            unsupported: Vec::new(),
         }
     }
 }
@@ -134,6 +147,21 @@ impl TelemetryConfig {
             None => Ok(()),
         }
     }
+
+    /// Returns warnings about settings that are valid, but have no effect or rarely work.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.unsupported.clone();
+        let otlp = self.otlp.iter();
+        let endpoints = otlp.flat_map(|otlp| [&otlp.traces, &otlp.metrics, &otlp.logs]);
+        let of_http = endpoints
+            .flatten()
+            .filter(|it| it.trim().trim_end_matches('/').ends_with(":4318"));
+        let of_http: BTreeSet<&String> = of_http.collect();
+        warnings.extend(of_http.into_iter().map(|endpoint| {
+            format!("{endpoint} has the port for OTLP over HTTP; this exporter speaks gRPC, whose usual port is 4317")
+        }));
+        warnings
+    }
 }
 
 impl OtlpConfig {
@@ -150,15 +178,50 @@ impl OtlpConfig {
             client_certificate: None,
             client_key: None,
             timeout: Duration::from_secs(10),
+            compression: Compression::None,
             queue: 4096,
             queue_bytes: 16 << 20,
             batch: 512,
             delay: Duration::from_secs(1),
             metrics_interval: Duration::from_secs(60),
+            limits: RecordLimits::default(),
+            for_traces: SignalConfig::default(),
+            for_metrics: SignalConfig::default(),
+            for_logs: SignalConfig::default(),
         }
     }
 
+    /// Returns the settings of one signal: its own, and those of all signals for the rest.
+    pub(crate) fn of(&self, own: &SignalConfig) -> Self {
+        let mut all = self.clone();
+        let own = own.clone();
+        all.headers = own.headers.unwrap_or(all.headers);
+        all.certificate = own.certificate.or(all.certificate);
+        all.client_certificate = own.client_certificate.or(all.client_certificate);
+        all.client_key = own.client_key.or(all.client_key);
+        all.timeout = own.timeout.unwrap_or(all.timeout);
+        all.compression = own.compression.unwrap_or(all.compression);
+        all.delay = own.delay.unwrap_or(all.delay);
+        all.queue = own.queue.unwrap_or(all.queue);
+        all.batch = own.batch.unwrap_or(all.batch).min(all.queue);
+        all
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_one()?;
+        for (endpoint, own) in [
+            (&self.traces, &self.for_traces),
+            (&self.metrics, &self.for_metrics),
+            (&self.logs, &self.for_logs),
+        ] {
+            if endpoint.is_some() {
+                self.of(own).validate_one()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_one(&self) -> Result<(), ConfigError> {
         within("queue", self.queue, 1..=1_000_000)?;
         within("queue_bytes", self.queue_bytes, 1 << 16..=1 << 32)?;
         within("batch", self.batch, 1..=self.queue)?;
@@ -192,11 +255,16 @@ impl fmt::Debug for OtlpConfig {
             .field("certificate", &self.certificate)
             .field("client_certificate", &self.client_certificate)
             .field("timeout", &self.timeout)
+            .field("compression", &self.compression)
             .field("queue", &self.queue)
             .field("queue_bytes", &self.queue_bytes)
             .field("batch", &self.batch)
             .field("delay", &self.delay)
             .field("metrics_interval", &self.metrics_interval)
+            .field("limits", &self.limits)
+            .field("for_traces", &self.for_traces)
+            .field("for_metrics", &self.for_metrics)
+            .field("for_logs", &self.for_logs)
             .finish_non_exhaustive()
     }
 }

@@ -1,17 +1,15 @@
 //! Settings from environment variables: `OTEL_*`, and the names of the original library.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
-use std::time::Duration;
+mod requests;
+mod unsupported;
+mod variables;
 
 use snakepit_core::config::ConfigError;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::ENDPOINT;
-use crate::{ListenAddress, OtlpConfig, Sampling, TelemetryConfig};
-
-/// Variables by name. Empty ones are treated as absent, as the specification requires.
-struct Variables(BTreeMap<String, String>);
+use crate::{ListenAddress, OtlpConfig, Sampling, SignalConfig, TelemetryConfig};
+use variables::Variables;
 
 impl TelemetryConfig {
     /// Reads the variables of this process, as [`from_variables`](Self::from_variables) does.
@@ -61,6 +59,7 @@ impl TelemetryConfig {
             (self.otlp, self.prometheus) = (None, None);
             return Ok(());
         }
+        self.unsupported = unsupported::found(&variables);
         self.identity(&variables)?;
         self.endpoints(&variables)?;
         self.exporters(&variables)?;
@@ -69,7 +68,7 @@ impl TelemetryConfig {
         }
         if let Some((_, name)) = variables.first(&["OTEL_TRACES_SAMPLER"]) {
             let argument = variables.first(&["OTEL_TRACES_SAMPLER_ARG"]);
-            self.sampling = Sampling::parse(name, argument.map(|(_, text)| text))?;
+            self.sampling = Sampling::parse(&name.to_lowercase(), argument.map(|(_, text)| text))?;
         }
         if let Some((name, text)) = variables.first(&["SNAKEPIT_LOG_LEVEL"]) {
             self.log_level = level(text).ok_or_else(|| {
@@ -103,11 +102,13 @@ impl TelemetryConfig {
 
     fn endpoints(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         let names = ["OTEL_EXPORTER_OTLP_ENDPOINT", "SNAKEPIT_OTEL_ENDPOINT"];
+        let insecure = variables.flag("OTEL_EXPORTER_OTLP_INSECURE")?;
         let endpoint = variables.first(&names);
         if let Some((_, endpoint)) = endpoint {
+            let endpoint = with_scheme(endpoint, insecure);
             let otlp = self.otlp.get_or_insert_default();
             for signal in [&mut otlp.traces, &mut otlp.metrics, &mut otlp.logs] {
-                *signal = signal.take().map(|_| endpoint.to_owned());
+                *signal = signal.take().map(|_| endpoint.clone());
             }
         } else {
             match variables.flag("SNAKEPIT_ENABLE_OTLP")? {
@@ -116,8 +117,12 @@ impl TelemetryConfig {
                 None => {}
             }
         }
-        for (signal, set) in SIGNALS {
+        for Signal {
+            name: signal, set, ..
+        } in SIGNALS
+        {
             let name = format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
+            let own = variables.flag(&format!("OTEL_EXPORTER_OTLP_{signal}_INSECURE"))?;
             if let Some((_, endpoint)) = variables.first(&[&name]) {
                 let none = || OtlpConfig {
                     traces: None,
@@ -125,7 +130,8 @@ impl TelemetryConfig {
                     logs: None,
                     ..OtlpConfig::default()
                 };
-                *set(self.otlp.get_or_insert_with(none)) = Some(endpoint.to_owned());
+                *set(self.otlp.get_or_insert_with(none)) =
+                    Some(with_scheme(endpoint, own.or(insecure)));
             }
         }
         Ok(())
@@ -133,20 +139,24 @@ impl TelemetryConfig {
 
     /// Reads `OTEL_TRACES_EXPORTER` and the corresponding variables of the other signals.
     fn exporters(&mut self, variables: &Variables) -> Result<(), ConfigError> {
-        for (signal, set) in SIGNALS {
+        for Signal {
+            name: signal, set, ..
+        } in SIGNALS
+        {
             let name = format!("OTEL_{signal}_EXPORTER");
             let Some((_, list)) = variables.first(&[&name]) else {
                 continue;
             };
             let (mut otlp, mut prometheus) = (false, false);
             for exporter in list.split(',').map(str::trim) {
-                match exporter {
+                match &*exporter.to_lowercase() {
                     "otlp" => otlp = true,
                     "prometheus" if signal == "METRICS" => prometheus = true,
                     "none" => {}
                     other => {
                         let help = "write otlp, none or, for metrics, prometheus";
-                        let message = format!("names an unknown exporter: \"{other}\"");
+                        let message =
+                            format!("names an unknown exporter: \"{}\"", other.escape_debug());
                         return Err(ConfigError::new(name, message, help));
                     }
                 }
@@ -176,135 +186,49 @@ impl TelemetryConfig {
     }
 }
 
-/// The name of a signal in variables, and the setting of its endpoint.
-type Signal = (&'static str, fn(&mut OtlpConfig) -> &mut Option<String>);
+/// A signal in variables.
+struct Signal {
+    /// Its part of the names of variables.
+    name: &'static str,
+    /// Returns its endpoint.
+    set: fn(&mut OtlpConfig) -> &mut Option<String>,
+    /// Returns its own settings.
+    own: fn(&mut OtlpConfig) -> &mut SignalConfig,
+    /// Begin of the names of its variables for batches.
+    batches: &'static str,
+}
 
 const SIGNALS: [Signal; 3] = [
-    ("TRACES", |otlp| &mut otlp.traces),
-    ("METRICS", |otlp| &mut otlp.metrics),
-    ("LOGS", |otlp| &mut otlp.logs),
+    Signal {
+        name: "TRACES",
+        set: |otlp| &mut otlp.traces,
+        own: |otlp| &mut otlp.for_traces,
+        batches: "OTEL_BSP",
+    },
+    Signal {
+        name: "METRICS",
+        set: |otlp| &mut otlp.metrics,
+        own: |otlp| &mut otlp.for_metrics,
+        batches: "OTEL_METRIC",
+    },
+    Signal {
+        name: "LOGS",
+        set: |otlp| &mut otlp.logs,
+        own: |otlp| &mut otlp.for_logs,
+        batches: "OTEL_BLRP",
+    },
 ];
 
-impl OtlpConfig {
-    fn requests(&mut self, variables: &Variables) -> Result<(), ConfigError> {
-        if let Some((name, protocol)) = variables.first(&["OTEL_EXPORTER_OTLP_PROTOCOL"])
-            && protocol != "grpc"
-        {
-            let message = format!("must be \"grpc\", got \"{protocol}\"");
-            let help = "leave it out, and name the port for gRPC, usually 4317";
-            return Err(ConfigError::new(name, message, help));
+/// Adds the scheme that a variable chooses to an endpoint without one. Without that variable the
+/// endpoint stays, and is rejected when it is opened.
+fn with_scheme(endpoint: &str, insecure: Option<bool>) -> String {
+    match insecure {
+        Some(insecure) if !endpoint.contains("://") => {
+            let scheme = if insecure { "http" } else { "https" };
+            format!("{scheme}://{endpoint}")
         }
-        self.headers
-            .extend(variables.pairs("OTEL_EXPORTER_OTLP_HEADERS")?);
-        for (name, target) in [
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", &mut self.certificate),
-            (
-                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-                &mut self.client_certificate,
-            ),
-            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &mut self.client_key),
-        ] {
-            if let Some((_, path)) = variables.first(&[name]) {
-                *target = Some(path.into());
-            }
-        }
-        for (name, target) in [
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", &mut self.timeout),
-            ("OTEL_BSP_SCHEDULE_DELAY", &mut self.delay),
-            ("OTEL_METRIC_EXPORT_INTERVAL", &mut self.metrics_interval),
-        ] {
-            if let Some(millis) = variables.parsed(name, "a number of milliseconds")? {
-                *target = Duration::from_millis(millis);
-            }
-        }
-        for (name, target) in [
-            ("OTEL_BSP_MAX_QUEUE_SIZE", &mut self.queue),
-            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &mut self.batch),
-        ] {
-            if let Some(number) = variables.parsed(name, "a number")? {
-                *target = number;
-            }
-        }
-        self.batch = self.batch.min(self.queue);
-        Ok(())
+        _ => endpoint.to_owned(),
     }
-}
-
-impl Variables {
-    /// Returns the first variable that is set, with its name.
-    fn first<'a>(&'a self, names: &[&'a str]) -> Option<(&'a str, &'a str)> {
-        let mut found = names.iter().filter_map(|name| {
-            let value = self.0.get(*name)?;
-            Some((*name, value.trim()))
-        });
-        found.next()
-    }
-
-    fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ConfigError> {
-        let Some(text) = self.0.get(name) else {
-            return Ok(None);
-        };
-        let parsed = text.trim().parse().map(Some);
-        parsed.map_err(|_| {
-            let message = format!("must be {expected}, got \"{text}\"");
-            ConfigError::new(name, message, format!("write {expected}"))
-        })
-    }
-
-    /// Parses `name=value,name=value`; values may have percent escapes. Errors do not contain the
-    /// text, which may be a secret.
-    fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ConfigError> {
-        let text = self.0.get(name).map_or("", String::as_str);
-        let parts = text.split(',').enumerate();
-        let parts = parts.filter(|(_, part)| !part.trim().is_empty());
-        let pairs = parts.map(|(index, part)| {
-            let pair = part
-                .split_once('=')
-                .map(|(key, value)| (key.trim(), value.trim()));
-            let pair = pair.filter(|(key, _)| !key.is_empty());
-            let pair = pair.map(|(key, value)| (key.to_owned(), unescaped(value)));
-            pair.ok_or_else(|| {
-                let message = format!("must be pairs, and part {} is none", index + 1);
-                let help = "write name=value,name=value with %20 for a space and %2C for a comma";
-                ConfigError::new(name, message, help)
-            })
-        });
-        pairs.collect()
-    }
-
-    fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
-        let Some(text) = self.0.get(name) else {
-            return Ok(None);
-        };
-        match text.trim().to_lowercase().as_str() {
-            "true" | "1" | "yes" => Ok(Some(true)),
-            "false" | "0" | "no" => Ok(Some(false)),
-            _ => {
-                let message = format!("must be true or false, got \"{text}\"");
-                Err(ConfigError::new(name, message, "write true or false"))
-            }
-        }
-    }
-}
-
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).filter(|_| *first == b'%');
-        let code = code.and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Parses a level by its name in `tracing`, Python or the original library. `None` if the name is

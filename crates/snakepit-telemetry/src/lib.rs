@@ -18,8 +18,8 @@
 //! - [`Metrics`] are exact, because they are the pools' own counters. Prometheus scrapes them,
 //!   collectors receive them, and a program can read them.
 //! - [`ListenAddress`] is the address of the endpoint for Prometheus.
-//! - [`OtlpConfig`] describes the connection to a collector, [`Sampling`] the choice of the calls
-//!   that are traced.
+//! - [`OtlpConfig`] describes the connection to a collector, [`SignalConfig`] the exceptions for one
+//!   signal, [`RecordLimits`] the size of records, [`Sampling`] the choice of the calls that are traced.
 //!
 //! # Features
 //! | feature | what it adds |
@@ -40,6 +40,7 @@ mod config;
 mod environment;
 mod error;
 mod levels;
+mod limits;
 mod listen;
 mod metrics;
 #[cfg(feature = "otlp")]
@@ -49,16 +50,18 @@ mod prometheus;
 mod recorder;
 mod redact;
 mod sampling;
+mod signal;
 mod telemetry;
 
 pub use builder::TelemetryBuilder;
 pub use config::{OtlpConfig, TelemetryConfig};
 pub use error::TelemetryError;
+pub use limits::RecordLimits;
 pub use listen::ListenAddress;
 pub use metrics::{Desc, Exemplar, Family, Histogram, Kind, Labels, Metrics, Point, Value};
 pub use sampling::Sampling;
+pub use signal::{Compression, SignalConfig};
 pub use telemetry::{FlushReport, Telemetry};
 
 /// Target of telemetry's own logs.
-#[cfg(any(feature = "otlp", feature = "prometheus"))]
 const TARGET: &str = "snakepit::telemetry";

@@ -1,6 +1,7 @@
 //! Export to OpenTelemetry collectors, over gRPC.
 
 mod channel;
+mod cut;
 mod delivery;
 mod layer;
 mod logs;
@@ -11,6 +12,8 @@ mod rejected;
 mod spans;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +23,16 @@ use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicC
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::LogExporter as _;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _, SpanLimits};
+use tonic::Request;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
 use crate::background::Background;
 use crate::redact::Redaction;
-use crate::{Metrics, OtlpConfig, Sampling, TelemetryConfig, TelemetryError};
+use crate::{
+    Compression, Metrics, OtlpConfig, RecordLimits, Sampling, TelemetryConfig, TelemetryError,
+};
 use delivery::{Collector, Delivery};
 use logs::Logs;
 use metrics::Push;
@@ -43,33 +49,79 @@ pub(crate) struct Otlp {
     waiting: Vec<Arc<Delivery>>,
 }
 
-/// The connections, which signals with the same endpoint share.
-struct Connections<'a> {
-    config: &'a OtlpConfig,
-    metadata: MetadataMap,
-    open: BTreeMap<String, (Channel, Arc<Collector>)>,
+/// The settings of a connection. Signals for which they are equal share it.
+type Target = (
+    String,
+    Option<PathBuf>,
+    Option<PathBuf>,
+    Option<PathBuf>,
+    Duration,
+);
+
+/// The open connections.
+struct Connections {
+    open: BTreeMap<Target, (Channel, Arc<Collector>)>,
     metrics: Metrics,
     waiting: Vec<Arc<Delivery>>,
 }
 
-impl Connections<'_> {
+/// The connection of one signal.
+struct Connection {
+    channel: Channel,
+    metadata: MetadataMap,
+    delivery: Arc<Delivery>,
+    /// The settings of the signal.
+    config: OtlpConfig,
+}
+
+impl Connections {
     fn signal(
         &mut self,
         signal: &'static str,
         endpoint: &str,
-    ) -> Result<(Channel, Arc<Delivery>), TelemetryError> {
-        if !self.open.contains_key(endpoint) {
-            let opened = (
-                channel::channel(endpoint, self.config)?,
-                Collector::new(endpoint),
-            );
-            self.open.insert(endpoint.to_owned(), opened);
-        }
-        let (channel, collector) = self.open[endpoint].clone();
+        config: OtlpConfig,
+    ) -> Result<Connection, TelemetryError> {
+        let target = (
+            endpoint.to_owned(),
+            config.certificate.clone(),
+            config.client_certificate.clone(),
+            config.client_key.clone(),
+            config.timeout,
+        );
+        let (channel, collector) = match self.open.entry(target) {
+            Entry::Occupied(open) => open.get().clone(),
+            Entry::Vacant(vacant) => {
+                let channel = channel::channel(endpoint, &config)?;
+                vacant.insert((channel, Collector::new(endpoint))).clone()
+            }
+        };
         let metrics = self.metrics.clone();
-        let delivery = Delivery::new(signal, collector, metrics, self.config);
+        let delivery = Delivery::new(signal, collector, metrics, &config);
         self.waiting.push(Arc::clone(&delivery));
-        Ok((channel, delivery))
+        Ok(Connection {
+            channel,
+            metadata: channel::metadata(&config.headers)?,
+            delivery,
+            config,
+        })
+    }
+}
+
+/// Sets up the exporter of a signal by its connection.
+fn exporter<B: WithTonicConfig + WithExportConfig>(builder: B, connection: &Connection) -> B {
+    // The exporters add headers of the environment; the settings contain those that apply.
+    let metadata = connection.metadata.clone();
+    let headers = move |mut request: Request<()>| {
+        *request.metadata_mut() = metadata.clone();
+        Ok(request)
+    };
+    let builder = builder
+        .with_channel(connection.channel.clone())
+        .with_interceptor(headers)
+        .with_timeout(connection.config.timeout);
+    match connection.config.compression {
+        Compression::None => builder,
+        Compression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip),
     }
 }
 
@@ -87,50 +139,40 @@ impl Otlp {
         // Connections are driven by the exporters' own runtime.
         let _entered = background.handle().enter();
         let mut connections = Connections {
-            config: otlp,
-            metadata: channel::metadata(&otlp.headers)?,
             open: BTreeMap::new(),
             metrics: metrics.clone(),
             waiting: Vec::new(),
         };
         let resource = resource(config);
-        let mut this = Self::default();
+        let (mut this, handle) = (Self::default(), background.handle());
         if let Some(endpoint) = &otlp.traces {
-            let (channel, delivery) = connections.signal("spans", endpoint)?;
-            let mut exporter = SpanExporter::builder()
-                .with_tonic()
-                .with_channel(channel)
-                .with_metadata(connections.metadata.clone())
-                .with_timeout(otlp.timeout)
+            let connection = connections.signal("spans", endpoint, otlp.of(&otlp.for_traces))?;
+            let mut exporter = exporter(SpanExporter::builder().with_tonic(), &connection)
                 .build()
                 .map_err(|error| refused(&error))?;
             exporter.set_resource(&resource);
-            let handle = background.handle();
-            let spans = Spans::start(exporter, delivery, otlp, redaction.clone(), handle);
+            let (delivery, own) = (connection.delivery, connection.config);
+            let spans = Spans::start(exporter, delivery, &own, redaction.clone(), handle);
             let provider = SdkTracerProvider::builder()
                 .with_sampler(sampler(config.sampling))
+                .with_span_limits(span_limits(&otlp.limits))
                 .with_span_processor(spans.clone());
             this.provider = Some(provider.build());
             this.spans = Some(spans);
         }
         if let Some(endpoint) = &otlp.logs {
-            let (channel, delivery) = connections.signal("logs", endpoint)?;
-            let mut exporter = LogExporter::builder()
-                .with_tonic()
-                .with_channel(channel)
-                .with_metadata(connections.metadata.clone())
-                .with_timeout(otlp.timeout)
+            let connection = connections.signal("logs", endpoint, otlp.of(&otlp.for_logs))?;
+            let mut exporter = exporter(LogExporter::builder().with_tonic(), &connection)
                 .build()
                 .map_err(|error| refused(&error))?;
             exporter.set_resource(&resource);
-            let handle = background.handle();
-            let logs = Logs::start(exporter, delivery, otlp, redaction.clone(), handle);
+            let (delivery, own) = (connection.delivery, connection.config);
+            let logs = Logs::start(exporter, delivery, &own, redaction.clone(), handle);
             this.logs = Some(logs);
         }
         if let Some(endpoint) = &otlp.metrics {
-            let (channel, delivery) = connections.signal("metrics", endpoint)?;
-            let push = Push::new(channel, delivery, connections.metadata.clone(), &resource);
-            let push = push.of(metrics.clone(), otlp);
+            let connection = connections.signal("metrics", endpoint, otlp.of(&otlp.for_metrics))?;
+            let push = Push::new(connection, &resource, metrics.clone());
             push.start(background.parts());
             this.push = Some(push);
         }
@@ -198,6 +240,18 @@ fn sampler(sampling: Sampling) -> Sampler {
     } else {
         alone
     }
+}
+
+/// Converts the limits for the provider of the application's own spans.
+fn span_limits(limits: &RecordLimits) -> SpanLimits {
+    let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut converted = SpanLimits::default();
+    converted.max_attributes_per_span = number(limits.span_attributes);
+    converted.max_events_per_span = number(limits.span_events);
+    converted.max_links_per_span = number(limits.span_links);
+    converted.max_attributes_per_event = number(limits.event_attributes);
+    converted.max_attributes_per_link = number(limits.link_attributes);
+    converted
 }
 
 fn refused(error: &opentelemetry_otlp::ExporterBuildError) -> TelemetryError {

@@ -165,7 +165,8 @@ pub use snakepit_profiles::{
 #[cfg(feature = "telemetry")]
 #[doc(inline)]
 pub use snakepit_telemetry::{
-    FlushReport, ListenAddress, OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError,
+    Compression, FlushReport, ListenAddress, OtlpConfig, RecordLimits, Sampling, SignalConfig,
+    Telemetry, TelemetryConfig, TelemetryError,
 };
 
 pub use args::Args;

@@ -33,12 +33,6 @@ pub(super) fn channel(endpoint: &str, config: &OtlpConfig) -> Result<Channel, Te
         let help = "write for example http://localhost:4317";
         return Err(TelemetryError::setting("otlp", message, help));
     };
-    if parsed.uri().port_u16() == Some(4318) {
-        tracing::warn!(
-            target: crate::TARGET,
-            "{text} has the port for OTLP over HTTP; this exporter speaks gRPC, whose usual port is 4317"
-        );
-    }
     let secure = text.starts_with("https://");
     let parsed = if secure {
         let tls = tls(config)?;

@@ -188,7 +188,7 @@ impl Delivery {
             Change::Fails => tracing::warn!(
                 target: crate::TARGET,
                 "the collector at {endpoint} does not accept {signal}: {}; records are dropped and counted in \
-                 snakepit.telemetry.dropped until it does; check that it runs, and `otlp`, `headers` and `certificate`",
+                 snakepit.telemetry.dropped until it does; check that it runs, and `otlp`, `headers`, `certificate` and `compression`",
                 Printable(error.unwrap_or_default())
             ),
             Change::Works => tracing::info!(

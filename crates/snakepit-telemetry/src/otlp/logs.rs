@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 
 use super::delivery::Delivery;
 use super::queue::{Export, Queue};
-use crate::OtlpConfig;
 use crate::redact::{MASK, Redaction};
+use crate::{OtlpConfig, RecordLimits};
 
 /// Approximate size of a record without its texts, in bytes.
 const RECORD_BYTES: usize = 512;
@@ -45,6 +45,7 @@ impl Logs {
         let redactor = Redactor {
             exporter,
             redaction,
+            limits: config.limits,
             // Without a processor this logger creates records but exports none.
             maker: SdkLoggerProvider::builder().build().logger("snakepit"),
         };
@@ -113,10 +114,11 @@ impl LogProcessor for Processor {
     }
 }
 
-/// The consumer of the queue: hides secrets, then exports.
+/// The consumer of the queue: hides secrets and applies limits, then exports.
 struct Redactor<E> {
     exporter: E,
     redaction: Redaction,
+    limits: RecordLimits,
     maker: SdkLogger,
 }
 
@@ -125,8 +127,8 @@ impl<E: LogExporter + 'static> Export for Redactor<E> {
 
     async fn export(&self, mut records: Vec<Record>) -> OTelSdkResult {
         for record in &mut records {
-            if let Some(redacted) = self.redacted(&record.0) {
-                record.0 = redacted;
+            if let Some(changed) = self.changed(&record.0) {
+                record.0 = changed;
             }
         }
         let batch: Vec<_> = records
@@ -138,14 +140,21 @@ impl<E: LogExporter + 'static> Export for Redactor<E> {
 }
 
 impl<E> Redactor<E> {
-    /// Returns a copy without secrets. `None` if the record contains none.
-    fn redacted(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
-        let hidden = |name: &str, value: &AnyValue| match value {
-            AnyValue::String(text) => self.redaction.text(name, text.as_str()),
-            _ => self.redaction.is_secret(name).then(|| MASK.to_owned()),
+    /// Returns a copy without secrets and within the limits. `None` if the record may be exported
+    /// as it is.
+    fn changed(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
+        let replaced = |name: &str, value: &AnyValue| {
+            let hidden = match value {
+                AnyValue::String(text) => self.redaction.text(name, text.as_str()),
+                _ => self.redaction.is_secret(name).then(|| MASK.to_owned()),
+            };
+            hidden.or_else(|| self.limits.shortened(value))
         };
+        let most = self.limits.log_attributes;
         let mut attributes = record.attributes_iter();
-        attributes.find(|(name, value)| hidden(name.as_str(), value).is_some())?;
+        if record.attributes_iter().nth(most).is_none() {
+            attributes.find(|(name, value)| replaced(name.as_str(), value).is_some())?;
+        }
         let mut copy = self.maker.create_log_record();
         if let Some(name) = record.event_name() {
             copy.set_event_name(name);
@@ -171,8 +180,8 @@ impl<E> Redactor<E> {
         if let Some(trace) = record.trace_context() {
             copy.set_trace_context(trace.trace_id, trace.span_id, trace.trace_flags);
         }
-        for (name, value) in record.attributes_iter() {
-            let value = match hidden(name.as_str(), value) {
+        for (name, value) in record.attributes_iter().take(most) {
+            let value = match replaced(name.as_str(), value) {
                 Some(text) => AnyValue::from(text),
                 None => value.clone(),
             };

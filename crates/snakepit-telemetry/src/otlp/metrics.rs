@@ -18,14 +18,16 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Request;
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
+use super::Connection;
 use super::channel::chain;
 use super::delivery::Delivery;
 use super::rejected::Rejected;
 use crate::metrics::{Family, Histogram, Kind, Labels, Point, Value};
-use crate::{Metrics, OtlpConfig};
+use crate::{Compression, Metrics};
 
 /// Exports all metrics at an interval.
 #[derive(Clone, Debug)]
@@ -42,33 +44,30 @@ pub(super) struct Push {
 
 impl Push {
     pub(super) fn new(
-        channel: Channel,
-        delivery: Arc<Delivery>,
-        metadata: MetadataMap,
+        connection: Connection,
         resource: &opentelemetry_sdk::Resource,
+        metrics: Metrics,
     ) -> Self {
         let resource = ResourceAttributesWithSchema::from(resource);
         let resource = Resource {
             attributes: resource.attributes.0,
             ..Resource::default()
         };
+        let config = connection.config;
+        let client = MetricsServiceClient::new(connection.channel);
         Self {
-            client: MetricsServiceClient::new(channel),
-            delivery,
-            metadata,
+            client: match config.compression {
+                Compression::None => client,
+                Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
+            },
+            delivery: connection.delivery,
+            metadata: connection.metadata,
             resource,
-            metrics: Metrics::default(),
+            metrics,
             start: nanos(SystemTime::now()),
-            interval: Duration::MAX,
-            timeout: Duration::MAX,
+            interval: config.metrics_interval,
+            timeout: config.timeout,
         }
-    }
-
-    /// Sets the metrics to export, the interval and the time limit.
-    pub(super) fn of(mut self, metrics: Metrics, config: &OtlpConfig) -> Self {
-        self.metrics = metrics;
-        (self.interval, self.timeout) = (config.metrics_interval, config.timeout);
-        self
     }
 
     /// Starts exporting at each interval.

@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 
 use super::delivery::Delivery;
 use super::queue::{Export, Queue};
-use crate::OtlpConfig;
 use crate::redact::{MASK, Redaction};
+use crate::{OtlpConfig, RecordLimits};
 
 /// Approximate size of a span without its attributes, in bytes.
 const SPAN_BYTES: usize = 320;
@@ -55,6 +55,7 @@ impl Spans {
         let converter = Converter {
             exporter,
             redaction,
+            limits: config.limits,
             scope: super::scope(),
         };
         Self(Queue::start(converter, delivery, config, handle))
@@ -91,10 +92,12 @@ impl SpanProcessor for Spans {
     }
 }
 
-/// The consumer of the queue: converts waiting spans for the exporter and hides secrets.
+/// The consumer of the queue: converts waiting spans for the exporter and hides secrets
+/// and applies limits.
 struct Converter<E> {
     exporter: E,
     redaction: Redaction,
+    limits: RecordLimits,
     scope: InstrumentationScope,
 }
 
@@ -102,10 +105,14 @@ impl<E: SpanExporter + 'static> Export for Converter<E> {
     type Record = Record;
 
     fn export(&self, records: Vec<Record>) -> impl Future<Output = OTelSdkResult> + Send {
-        let spans = records.into_iter().map(|record| match record {
-            Record::Unmade(span) => self.converted(span.make()),
-            Record::Ours(span) => self.converted(*span),
-            Record::Theirs(span) => self.redacted(*span),
+        let spans = records.into_iter().map(|record| {
+            let mut span = match record {
+                Record::Unmade(span) => self.converted(span.make()),
+                Record::Ours(span) => self.converted(*span),
+                Record::Theirs(span) => self.redacted(*span),
+            };
+            self.limits.cut_span(&mut span);
+            span
         });
         self.exporter.export(spans.collect())
     }

@@ -28,14 +28,17 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
+use tonic::codec::CompressionEncoding;
 use tonic::transport::ServerTlsConfig;
-use tonic::transport::server::{Server, TcpIncoming};
+use tonic::transport::server::{Router, Server, TcpIncoming};
 use tonic::{Code, Request, Response, Status};
 
 use crate::support::LONG;
 
 /// The reason for rejected records.
 pub(crate) const LIMIT: &str = "the limit of the tenant is reached";
+
+const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
 
 /// The treatment of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub(crate) struct Received {
 pub(crate) struct All {
     pub(crate) requests: usize,
     pub(crate) headers: Vec<String>,
+    /// Compressions of requests by signal.
+    pub(crate) encodings: Vec<(&'static str, Option<String>)>,
     pub(crate) resource: Vec<KeyValue>,
     pub(crate) spans: Vec<Span>,
     pub(crate) metrics: Vec<Metric>,
@@ -102,7 +107,32 @@ impl Collector {
         Self::serve(([127, 0, 0, 1], 0).into(), Mode::Take, server).await
     }
 
+    /// Starts a receiver that accepts everything that is not compressed.
+    pub(crate) async fn without_compression() -> Self {
+        let address = ([127, 0, 0, 1], 0).into();
+        Self::listen(address, Mode::Take, |service| {
+            Server::builder()
+                .add_service(TraceServiceServer::new(service.clone()))
+                .add_service(LogsServiceServer::new(service))
+        })
+        .await
+    }
+
     async fn serve(address: SocketAddr, mode: Mode, mut server: Server) -> Self {
+        Self::listen(address, mode, |service| {
+            server
+                .add_service(TraceServiceServer::new(service.clone()).accept_compressed(GZIP))
+                .add_service(MetricsServiceServer::new(service.clone()).accept_compressed(GZIP))
+                .add_service(LogsServiceServer::new(service).accept_compressed(GZIP))
+        })
+        .await
+    }
+
+    async fn listen(
+        address: SocketAddr,
+        mode: Mode,
+        router: impl FnOnce(Service) -> Router,
+    ) -> Self {
         let received = Arc::new(Received {
             mode: Mutex::new(mode),
             permits: Semaphore::new(0),
@@ -114,11 +144,7 @@ impl Collector {
         let bound = runtime.spawn(TcpListener::bind(address)).await;
         let listener = bound.unwrap().unwrap();
         let address = listener.local_addr().unwrap();
-        let service = Service(Arc::clone(&received));
-        let server = server
-            .add_service(TraceServiceServer::new(service.clone()))
-            .add_service(MetricsServiceServer::new(service.clone()))
-            .add_service(LogsServiceServer::new(service));
+        let server = router(Service(Arc::clone(&received)));
         runtime.spawn(async move {
             let incoming = TcpIncoming::from(listener);
             server.serve_with_incoming(incoming).await.unwrap();
@@ -166,16 +192,21 @@ impl Service {
     /// Treats a request. Returns the number of records to reject, `None` if all are accepted.
     async fn take<T>(
         &self,
+        signal: &'static str,
         request: Request<T>,
         put: impl FnOnce(&mut All, T),
     ) -> Result<Option<i64>, Status> {
-        let header = request.metadata().get("authorization");
-        let header = header.map(|value| value.to_str().unwrap().to_owned());
+        let header = |name: &str| {
+            let header = request.metadata().get(name);
+            header.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (header, encoding) = (header("authorization"), header("grpc-encoding"));
         let received = &self.0;
         let mode = {
             let mut all = received.all.lock().unwrap();
             all.requests += 1;
             all.headers.extend(header);
+            all.encodings.push((signal, encoding));
             *received.mode.lock().unwrap()
         };
         received.news.notify_waiters();
@@ -206,7 +237,7 @@ impl TraceService for Service {
                 all.spans.extend(scopes.flat_map(|scope| scope.spans));
             }
         };
-        let rejected = self.take(request, put).await?;
+        let rejected = self.take("traces", request, put).await?;
         let partial_success = rejected.map(|number| ExportTracePartialSuccess {
             rejected_spans: number,
             error_message: LIMIT.to_owned(),
@@ -229,7 +260,7 @@ impl MetricsService for Service {
             // Metrics are totals, so the last ones are sufficient.
             all.metrics = scopes.flat_map(|scope| scope.metrics).collect();
         };
-        let rejected = self.take(request, put).await?;
+        let rejected = self.take("metrics", request, put).await?;
         let partial_success = rejected.map(|number| ExportMetricsPartialSuccess {
             rejected_data_points: number,
             error_message: LIMIT.to_owned(),
@@ -251,7 +282,7 @@ impl LogsService for Service {
             let scopes = resources.flat_map(|resource| resource.scope_logs);
             all.logs.extend(scopes.flat_map(|scope| scope.log_records));
         };
-        let rejected = self.take(request, put).await?;
+        let rejected = self.take("logs", request, put).await?;
         let partial_success = rejected.map(|number| ExportLogsPartialSuccess {
             rejected_log_records: number,
             error_message: LIMIT.to_owned(),

@@ -6,6 +6,7 @@
 
 mod collector;
 mod endpoint;
+mod environment;
 mod faults;
 mod otlp;
 mod prometheus;

@@ -6,7 +6,7 @@ use std::fmt;
 use figment::value::magic::RelativePathBuf;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
-use snakepit_telemetry::{ListenAddress, OtlpConfig, TelemetryConfig};
+use snakepit_telemetry::{Compression, ListenAddress, OtlpConfig, TelemetryConfig};
 use tracing::level_filters::LevelFilter;
 
 use super::maybe::Maybe;
@@ -28,6 +28,7 @@ pub(super) struct RawTelemetry {
     client_certificate: Option<RelativePathBuf>,
     client_key: Option<RelativePathBuf>,
     timeout: Option<Span>,
+    compression: Option<Compressed>,
     queue: Option<usize>,
     queue_bytes: Option<Size>,
     batch: Option<usize>,
@@ -113,6 +114,7 @@ impl RawTelemetry {
         );
         set(&mut config.client_key, self.client_key, path);
         set(&mut config.timeout, self.timeout, |it| it.0);
+        set(&mut config.compression, self.compression, |it| it.0);
         set(&mut config.queue, self.queue, |it| it);
         set(&mut config.queue_bytes, self.queue_bytes, |it| it.0);
         config.batch = config.batch.min(config.queue);
@@ -145,6 +147,18 @@ impl<'de> Deserialize<'de> for Address {
             }
         }
         deserializer.deserialize_any(Text)
+    }
+}
+
+/// A compression in the file.
+#[derive(Clone, Copy, Debug)]
+struct Compressed(Compression);
+
+impl<'de> Deserialize<'de> for Compressed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let known = Compression::parse(&text).map(Self);
+        known.ok_or_else(|| D::Error::unknown_variant(&text, &["gzip", "none"]))
     }
 }
 

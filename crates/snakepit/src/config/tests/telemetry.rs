@@ -20,6 +20,7 @@ fn its_keys_are_read_and_variables_win() {
         headers = { authorization = "Bearer x" }
         certificate = "ca.pem"
         timeout = "2s"
+        compression = "gzip"
         queue = 100
         queue_bytes = "1MiB"
         batch = 10
@@ -48,6 +49,7 @@ fn its_keys_are_read_and_variables_win() {
     assert_eq!(otlp.certificate, Some(dir.path().join("ca.pem")));
     assert_eq!(otlp.metrics_interval, Duration::from_secs(15));
     assert_eq!(otlp.queue_bytes, 1 << 20);
+    assert_eq!(otlp.compression, snakepit_telemetry::Compression::Gzip);
     assert_eq!(config.prometheus, Some(([127, 0, 0, 1], 9464).into()));
     assert_eq!(
         (config.sampling.ratio, config.sampling.parent_based),
@@ -92,6 +94,7 @@ fn what_it_cannot_use_is_named_with_its_place() {
             "an address with a port",
         ),
         ("log_level = 'loud'", "log_level", "must be one of"),
+        ("compression = 'zstd'", "compression", "must be one of"),
         ("sampling_rate = 1", "sampling_rate", "is not a known key"),
         ("otlp = 'http://a'\nqueue = 0", "queue", "between 1 and"),
         ("shutdown_timeout = 0", "shutdown_timeout", "between 10ms"),
