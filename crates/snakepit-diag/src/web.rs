@@ -11,6 +11,6 @@ mod guard;
 mod page;
 mod server;
 
-pub use document::{Document, STACKS};
+pub use document::{Document, PoolProfile, STACKS};
 pub use page::report_page;
 pub use server::{WebError, WebServer};

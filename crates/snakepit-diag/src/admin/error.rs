@@ -16,6 +16,8 @@ pub enum AdminError {
     NoHost {
         /// The directory that was searched.
         data_dir: PathBuf,
+        /// `true` if there are recordings of hosts that have ended.
+        ended: bool,
     },
     /// No host of this name runs.
     #[error("{}", unknown_run(run, *ended))]
@@ -151,6 +153,10 @@ impl AdminError {
     /// Returns one thing to do.
     pub fn help(&self) -> String {
         match self {
+            Self::NoHost { ended: true, .. } => {
+                "start the program, or read what the last one recorded with `snakepit report`"
+                    .to_owned()
+            }
             Self::NoHost { .. } => {
                 "start the program, or name its directory with `--data-dir`".to_owned()
             }

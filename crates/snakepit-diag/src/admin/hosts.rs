@@ -133,6 +133,7 @@ impl Hosts {
             (Some(host), true) => Ok(host),
             (None, _) => Err(AdminError::NoHost {
                 data_dir: self.data_dir,
+                ended: !self.ended.is_empty(),
             }),
             (Some(last), false) => {
                 let runs = running.into_iter().chain([last]);

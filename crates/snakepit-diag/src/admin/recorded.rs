@@ -129,7 +129,10 @@ fn read(files: &HostRun, file: &str) -> Result<Option<Recording>, AdminError> {
     let recording = match files.alive {
         // The host writes meanwhile: a second copy shows which entries changed.
         true => bytes()?.and_then(|again| Recording::read_written(&once, &again)),
-        false => Recording::read(&once),
+        false => Recording::read(&once).map(|mut recording| {
+            recording.cut();
+            recording
+        }),
     };
     let bad = || AdminError::Recording {
         run: run(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::check::sum;
 use super::layout::{
-    DEATH, DEATH_AT, DEATH_CALLS, DEATH_CAUSE, DEATH_EXIT, DEATH_EXIT_WORDS, DEATH_OUTPUT,
+    CUT, DEATH, DEATH_AT, DEATH_CALLS, DEATH_CAUSE, DEATH_EXIT, DEATH_EXIT_WORDS, DEATH_OUTPUT,
     DEATH_OUTPUT_WORDS, DEATH_SUM, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HEADER,
     HEADER_SUM, HOST_PID, MAGIC, NAME, NAMES, OUTCOMES, POOL, RECORD, RECORDS, TOOLS, WALL_NS,
     WORDS, WORKERS,
@@ -56,7 +56,7 @@ pub struct RecordedCall {
     pub slot: u16,
     /// Time at which the call was made, in seconds since 1970.
     pub at: f64,
-    /// Outcome as one word, or `running`.
+    /// Outcome as one word, `running`, or `cut by the death of its host`.
     pub outcome: &'static str,
     /// Code of its error. `None` if it has none.
     pub code: Option<String>,
@@ -112,6 +112,15 @@ impl Recording {
             }
         }
         Some(Self::of(&after, missing))
+    }
+
+    /// Changes the outcome of calls that have not ended: their host is dead.
+    pub(crate) fn cut(&mut self) {
+        for call in &mut self.calls {
+            if call.duration_us.is_none() {
+                call.outcome = CUT;
+            }
+        }
     }
 
     fn of(words: &[u64], missing_bytes: u64) -> Self {

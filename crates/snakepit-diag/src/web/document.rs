@@ -1,6 +1,7 @@
 //! The data that a page shows.
 
 use serde::Serialize;
+use snakepit_core::worker::profiling::ProfileReport;
 
 use super::columns::{self, Columns};
 use crate::{Finding, RecordedDeath, Recording, Report, WorkerStacks};
@@ -24,6 +25,17 @@ pub struct Document {
     pub recordings: Vec<Recording>,
     /// The stacks of busy workers.
     pub stacks: Vec<WorkerStacks>,
+    /// Profiles of pools, which the page shows as flame graphs.
+    pub profiles: Vec<PoolProfile>,
+}
+
+/// The profile of one pool.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolProfile {
+    /// Name of the pool.
+    pub pool: String,
+    /// The profile.
+    pub profile: ProfileReport,
 }
 
 /// The document in the form that the page reads.
@@ -37,6 +49,7 @@ struct Data<'a> {
     findings: &'a [Finding],
     pools: Vec<PoolData<'a>>,
     stacks: &'a [WorkerStacks],
+    profiles: &'a [PoolProfile],
 }
 
 /// A recording in the form that the page reads.
@@ -45,6 +58,8 @@ struct PoolData<'a> {
     pool: &'a str,
     calls: Columns<'a>,
     deaths: &'a [RecordedDeath],
+    /// Time of the last recorded event, in seconds since 1970.
+    last: f64,
 }
 
 impl Document {
@@ -78,6 +93,7 @@ impl Document {
             findings,
             recordings,
             stacks,
+            profiles: Vec::new(),
         }
     }
 
@@ -87,6 +103,7 @@ impl Document {
             pool: &recording.pool,
             calls: columns::of(&recording.calls),
             deaths: &recording.deaths,
+            last: recording.ended(),
         });
         let data = Data {
             live: false,
@@ -97,6 +114,7 @@ impl Document {
             findings: &self.findings,
             pools: pools.collect(),
             stacks: &self.stacks,
+            profiles: &self.profiles,
         };
         for_html(&serde_json::to_string(&data).unwrap_or_default())
     }

@@ -103,6 +103,32 @@ async fn without_a_host_that_runs_the_one_that_recorded_last_is_meant() {
 }
 
 #[tokio::test]
+async fn calls_that_a_dead_host_has_not_ended_are_cut() {
+    let host = Host::start(1).await;
+    host.call("echo").await.unwrap();
+    let (_, gate) = host.running("gate").await;
+    let [dead, _] = host.others().map(|last| host.leave(last));
+    let outcomes = |run: Option<&str>| {
+        let recorded = host.hosts().recordings(run).unwrap();
+        let calls = recorded.pools[0].calls.iter();
+        let calls: Vec<_> = calls
+            .map(|call| (call.outcome, call.duration_us.is_some()))
+            .collect();
+        (recorded.running, calls)
+    };
+    let cut = "cut by the death of its host";
+    assert_eq!(
+        outcomes(None),
+        (true, vec![("ok", true), ("running", false)])
+    );
+    assert_eq!(
+        outcomes(Some(&dead)),
+        (false, vec![("ok", true), (cut, false)])
+    );
+    gate.abort();
+}
+
+#[tokio::test]
 async fn a_bad_recording_is_left_out_and_the_others_are_read() {
     let host = Host::start(1).await;
     let profile = std::sync::Arc::new(host.profile.clone());

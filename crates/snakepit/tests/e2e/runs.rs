@@ -53,9 +53,16 @@ fn each_command_reads_the_host_that_runs_and_a_dead_one_only_by_its_name() {
     assert_eq!(traced["otherData"]["run"], own);
     let named = host.run(&["report", "--run", &dead]);
     assert!(
-        named.stdout.starts_with(&format!("run {dead}\n")),
+        named
+            .stdout
+            .starts_with(&format!("run {dead}  its host died\n"))
+            && named.stdout.contains("1 cut by the death of its host"),
         "{named:?}"
     );
+    let outcome = |report: &Json| report["pools"][0]["calls"][0]["outcome"].clone();
+    let named = json(&host.run(&["report", "--json", "--run", &dead]));
+    assert_eq!(outcome(&named), "cut by the death of its host");
+    assert_eq!(outcome(&report), "running");
     let page = ["report", "--html", "page.html", "--run", &own[..25]];
     for several in [
         &["report", "--run", &own[..25]][..],

@@ -161,6 +161,8 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
     let mut stderr = server.child.stderr.take().unwrap();
     stderr.read_to_string(&mut told).unwrap();
     assert!(told.starts_with("error[SP9003]"), "{told}");
+    let status = host.run(&["status"]);
+    assert!(status.stderr.contains("`snakepit report`"), "{status:?}");
     // The recordings of the dead host can be shown as a page, too.
     let dead = host.run(&["report", "--html", "dead.html"]);
     assert_eq!(dead.status, Some(0), "{dead:?}");
@@ -174,7 +176,58 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
         "{machine}"
     );
     let slow = browser.eval("document.getElementById('slow-table').textContent");
-    assert!(slow.as_str().unwrap().contains("wait"), "{slow}");
+    let slow = slow.as_str().unwrap();
+    assert!(
+        slow.contains("wait") && slow.contains("or morecut by the death of its host"),
+        "{slow}"
+    );
+    browser.eval("document.getElementById('lanes').focus()");
+    browser.key("ArrowRight");
+    let call = "document.getElementById('stream-call').textContent";
+    browser.until(&format!(
+        "{call}.includes(', ran for ') && {call}.endsWith('cut by the death of its host')"
+    ));
+    assert_eq!(
+        browser.eval("document.getElementById('flame').hidden"),
+        true
+    );
+    let refused = host.run(&["report", "--html", "dead.html", "--profile", "1s"]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("has ended"), "{refused:?}");
+}
+
+#[test]
+fn a_report_with_a_profile_has_its_flame_graph() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let host = Host::start();
+    let written = host.run(&["report", "--html", "report.html", "--profile", "300ms"]);
+    assert_eq!(written.status, Some(0), "{written:?}");
+    browser.look(1440, false);
+    browser.open(&format!(
+        "file://{}",
+        host.dir().join("report.html").display()
+    ));
+    let bar = browser.eval("document.querySelector('#flames div').textContent");
+    assert_eq!(bar, "wait");
+    let state = browser.eval("document.getElementById('flame-state').textContent");
+    assert!(state.as_str().unwrap().contains(" samples in "), "{state}");
+    let pools =
+        browser.eval("[...document.getElementById('flame-pool').options].map((it) => it.value)");
+    assert_eq!(pools, json!(["main"]));
+    assert_eq!(
+        browser.eval("document.getElementById('flame-start').hidden"),
+        true
+    );
+    browser.eval("document.getElementById('flames').focus()");
+    browser.key("ArrowRight");
+    browser.until("document.getElementById('flame-frame').textContent.includes('tools.py:5')");
+    look(&mut browser, "report-profile");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    let alone = host.run(&["report", "--profile", "1s"]);
+    assert_eq!(alone.status, Some(2), "{alone:?}");
+    assert_eq!(host.finish(), "done\n");
 }
 
 #[test]

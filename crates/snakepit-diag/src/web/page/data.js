@@ -15,12 +15,14 @@ const model = {
   pools: new Map(),
   // Stacks by worker.
   stacks: new Map(),
+  // Profiles of a report, by name of the pool.
+  profiles: new Map(),
 };
 
 function poolOf(name) {
   let pool = model.pools.get(name);
   if (!pool) {
-    pool = { calls: new Map(), deaths: [] };
+    pool = { calls: new Map(), deaths: [], last: 0 };
     model.pools.set(name, pool);
   }
   return pool;
@@ -76,9 +78,10 @@ function addDocument(data) {
   model.findings = data.findings || [];
   for (const pool of data.pools || []) {
     addCalls(pool.pool, pool.calls);
-    poolOf(pool.pool).deaths = pool.deaths;
+    Object.assign(poolOf(pool.pool), { deaths: pool.deaths, last: pool.last });
   }
   addStacks(data.stacks || []);
+  for (const one of data.profiles || []) model.profiles.set(one.pool, one.profile);
 }
 
 function addLook(look) {
@@ -98,9 +101,13 @@ function now() {
   return model.report ? model.report.at : model.made;
 }
 
-// Returns the end of a call, or the time of the latest data if it runs.
+const isRunning = (call) => call.outcome === 'running';
+
+// Returns the end of a call, the time of the latest data if it runs, or that of the last event of a
+// dead host that cut it.
 function endOf(call) {
-  return call.took === null ? Math.max(now(), call.sent) : call.at + call.took;
+  if (call.took !== null) return call.at + call.took;
+  return Math.max(isRunning(call) ? now() : poolOf(call.pool).last, call.sent);
 }
 
 // Returns the deaths of all pools, newest first. Recorded deaths include the worker's last output.

@@ -91,15 +91,24 @@ async function sampleFlames() {
   button.disabled = false;
 }
 
-// A report has no flame graph: samples are taken on request.
+// The pools that have a flame graph: all of a live host, in a report those with a profile.
 function drawFlamePools() {
-  for (const id of ['flame', 'to-flame']) byId(id).hidden = !model.live;
-  const pools = model.report ? model.report.pools : [];
-  keyed(byId('flame-pool'), pools, (pool) => pool.pool, (pool) => el('option', { text: pool.pool, value: pool.pool }), () => {});
+  const live = model.live && model.report ? model.report.pools.map((pool) => pool.pool) : [];
+  const pools = model.live ? live : [...model.profiles.keys()];
+  for (const id of ['flame', 'to-flame']) byId(id).hidden = !model.live && !pools.length;
+  byId('flame-start').hidden = !model.live;
+  keyed(byId('flame-pool'), pools, (pool) => pool, (pool) => el('option', { text: pool, value: pool }), () => {});
+}
+
+// Draws the profile that a report has of the chosen pool.
+function drawProfile() {
+  const profile = model.profiles.get(byId('flame-pool').value);
+  if (profile) drawFlames(profile);
 }
 
 function setUpFlames() {
   byId('flame-start').addEventListener('click', sampleFlames);
+  byId('flame-pool').addEventListener('change', drawProfile);
   byId('flames').addEventListener('keydown', (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step || !flame.bars.length) return;

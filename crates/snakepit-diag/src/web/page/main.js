@@ -62,6 +62,7 @@ setUpFlames();
 byId('filter').addEventListener('input', drawWorkers);
 byId('panel-close').addEventListener('click', () => byId('panel').close());
 draw();
+drawProfile();
 if (model.live) follow();
 else say('Report', '');
 document.documentElement.dataset.ready = 'true';

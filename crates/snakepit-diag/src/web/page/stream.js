@@ -131,7 +131,7 @@ function paint() {
       painted = right;
       g.fillStyle = stream.colours.get(call.tool);
       g.fillRect(left, y + LANE / 3, right - left, (LANE * 2) / 3);
-      if (call.outcome !== 'ok' && call.outcome !== 'running') {
+      if (call.outcome !== 'ok' && !isRunning(call)) {
         g.fillStyle = of('--bad');
         g.fillRect(Math.max(left, right - 3), y, 3, LANE);
       }
@@ -174,7 +174,8 @@ function describe() {
     return;
   }
   const call = stream.lanes[place[0]].calls[place[1]];
-  const ran = call.took === null ? `runs for ${seconds(now() - call.sent)}` : `took ${seconds(call.took)}`;
+  const unended = `${isRunning(call) ? 'runs' : 'ran'} for ${seconds(endOf(call) - call.sent)}`;
+  const ran = call.took === null ? unended : `took ${seconds(call.took)}`;
   const code = call.code ? ` ${call.code}` : '';
   setText(
     byId('stream-call'),

@@ -213,8 +213,7 @@ function table(element, titles, rows, keyOf, make, update, sort) {
 }
 
 function slowCalls() {
-  const until = now();
-  const took = (call) => (call.took === null ? until - call.at : call.took);
+  const took = (call) => endOf(call) - call.at;
   const byTime = (a, b) => took(b) - took(a);
   let slow = [];
   let least = -Infinity;
@@ -241,7 +240,8 @@ function makeSlow() {
 }
 
 function updateSlow(line, call) {
-  const running = call.took === null;
+  const running = isRunning(call);
+  const unended = `${seconds(endOf(call) - call.at)} ${running ? 'so far' : 'or more'}`;
   const texts = [
     `${call.number}`,
     call.pool,
@@ -249,7 +249,7 @@ function updateSlow(line, call) {
     call.worker || '–',
     moment(call.at).slice(11),
     seconds(call.queued),
-    running ? `${seconds(now() - call.at)} so far` : seconds(call.took),
+    call.took === null ? unended : seconds(call.took),
     `${call.outcome}${call.code ? ` ${call.code}` : ''}`,
   ];
   texts.forEach((text, i) => setText(line.children[i], text));

@@ -203,6 +203,10 @@ pub(crate) struct ReportOptions {
     #[cfg(feature = "web")]
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub(crate) html: Option<PathBuf>,
+    /// Profile the workers of a running program for this time; the page shows flame graphs
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "TIME", requires = "html", value_parser = snakepit::parse_duration)]
+    pub(crate) profile: Option<Duration>,
     /// Print everything as JSON, with all calls
     #[arg(long)]
     pub(crate) json: bool,

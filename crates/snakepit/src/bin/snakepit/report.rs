@@ -38,7 +38,13 @@ pub(crate) fn run(options: &ReportOptions) -> Result<(), Failure> {
             "left_out": left_out.collect::<Vec<_>>(),
         }));
     }
-    output::line(&format!("run {}", recorded.run))?;
+    let mut calls = recorded.pools.iter().flat_map(|pool| &pool.calls);
+    let state = match recorded.running {
+        true => "",
+        false if calls.any(|call| call.duration_us.is_none()) => "  its host died",
+        false => "  its host has ended",
+    };
+    output::line(&format!("run {}{state}", recorded.run))?;
     for problem in &recorded.problems {
         output::line(&format!("left out: {problem} ({})", problem.code()))?;
     }

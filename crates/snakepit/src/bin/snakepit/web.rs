@@ -5,10 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
 use serde_json::json;
 use snakepit::ErrorCode;
-use snakepit::diag::web::{Document, STACKS, WebError, WebServer, report_page};
-use snakepit::diag::{AdminError, Client, Found, Hosts, RunningHost, WorkerStacks};
+use snakepit::diag::web::{Document, PoolProfile, STACKS, WebError, WebServer, report_page};
+use snakepit::diag::{
+    AdminError, Client, Found, Hosts, Profiled, Report, RunningHost, WorkerStacks,
+};
 
 use crate::failure::Failure;
 use crate::host_options::ReportOptions;
@@ -42,8 +45,18 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
     };
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
     let document = match hosts.select(options.host.run.as_deref())? {
-        Found::Running(host) => of_host(&host).await?,
+        Found::Running(host) => of_host(&host, options.profile).await?,
         Found::Ended(host) => {
+            if options.profile.is_some() {
+                return Err(Failure::usage(
+                    ErrorCode::WrongUsage,
+                    format!(
+                        "`--profile` samples a running program, and run {} has ended",
+                        host.run
+                    ),
+                    "leave out --profile",
+                ));
+            }
             let recorded = host.recordings()?;
             warn_of_left_out(&recorded);
             Document::of_recordings(recorded.run, now(), recorded.pools)
@@ -54,7 +67,7 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
     output::line(&format!("wrote {}", file.display()))
 }
 
-async fn of_host(host: &RunningHost) -> Result<Document, Failure> {
+async fn of_host(host: &RunningHost, profile: Option<Duration>) -> Result<Document, Failure> {
     let mut client = Client::connect(host).await?;
     let report = client.report().await?;
     let findings = report.findings(None);
@@ -66,9 +79,48 @@ async fn of_host(host: &RunningHost) -> Result<Document, Failure> {
     for worker in busy.into_iter().take(STACKS) {
         stacks.extend(stacks_of(&mut client, worker).await);
     }
+    let profiles = match profile {
+        Some(duration) => profiles(host, &report, duration).await?,
+        None => Vec::new(),
+    };
     let recorded = host.recordings()?;
     warn_of_left_out(&recorded);
-    Ok(Document::of_host(report, findings, recorded.pools, stacks))
+    let mut document = Document::of_host(report, findings, recorded.pools, stacks);
+    document.profiles = profiles;
+    Ok(document)
+}
+
+/// Profiles all pools at the same time. A pool that cannot be profiled is left out, unless none can.
+async fn profiles(
+    host: &RunningHost,
+    report: &Report,
+    duration: Duration,
+) -> Result<Vec<PoolProfile>, Failure> {
+    let pools = report.pools.iter().map(|pool| async move {
+        let pool = pool.pool.clone();
+        let what = Profiled {
+            pool: Some(pool.clone()),
+            duration,
+            ..Profiled::default()
+        };
+        let profile = Client::connect(host).await?.profile(&what).await?;
+        Ok(PoolProfile { pool, profile })
+    });
+    let mut profiles = Vec::new();
+    let mut problems: Vec<AdminError> = Vec::new();
+    for profiled in join_all(pools).await {
+        match profiled {
+            Ok(profile) => profiles.push(profile),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if profiles.is_empty() && !problems.is_empty() {
+        return Err(problems.swap_remove(0).into());
+    }
+    for problem in problems {
+        output::warn(&format!("left out: {problem} ({})", problem.code()));
+    }
+    Ok(profiles)
 }
 
 /// Returns the stacks of a worker; none if it is gone.
