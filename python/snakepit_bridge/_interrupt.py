@@ -56,11 +56,7 @@ def sound(frame: "FrameType | None") -> bool:
 def _ends_loop(instruction: "dis.Instruction") -> bool:
     """Return whether an instruction jumps backwards: its name and its form differ by version."""
     target = instruction.argval
-    return (
-        "JUMP" in instruction.opname
-        and isinstance(target, int)
-        and target <= instruction.offset
-    )
+    return "JUMP" in instruction.opname and isinstance(target, int) and target <= instruction.offset
 
 
 def _between(code: "CodeType", at: int) -> bool:

@@ -92,6 +92,14 @@ def loops(begun: str) -> None:
 
 
 @tool
+def loops_while(begun: str) -> None:
+    begin(begun)
+    n = 0
+    while n >= 0:
+        n += 1
+
+
+@tool
 def sleeps(begun: str) -> None:
     begin(begun)
     time.sleep(600)  # the tool sleeps

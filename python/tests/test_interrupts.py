@@ -80,7 +80,7 @@ def flags(tool, begun):
         return worker.receive().flags
 
 
-@pytest.mark.parametrize("tool", ["loops", "sleeps"])
+@pytest.mark.parametrize("tool", ["loops", "loops_while", "sleeps"])
 def test_in_plain_code_of_the_tool_the_worker_is_sound(begun, tool):
     # `sleep` may not have been called yet.
     assert any(flags(tool, begun) == 0 for _ in range(3))

@@ -83,7 +83,7 @@ FOUND = interpreters()
 
 @functools.cache
 def seen(python):
-    """Return the instructions at which each function was interrupted, and whether they are sound."""
+    """Return where each function was interrupted: the instructions, and if they are sound."""
     bodies = json.dumps({**LOOPS, **CALLS})
     program = [FOUND[python], "-c", PROGRAM, str(PACKAGE), bodies]
     ran = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)

@@ -18,8 +18,9 @@
 //! - [`Metrics`] are exact, because they are the pools' own counters. Prometheus scrapes them,
 //!   collectors receive them, and a program can read them.
 //! - [`ListenAddress`] is the address of the endpoint for Prometheus.
-//! - [`OtlpConfig`] describes the connection to a collector, [`SignalConfig`] the exceptions for one
-//!   signal, [`RecordLimits`] the size of records, [`Sampling`] the choice of the calls that are traced.
+//! - [`OtlpConfig`] describes the connection to a collector, [`SignalConfig`] the exceptions of one
+//!   signal, [`RecordLimits`] the size of records, [`Sampling`] the choice of the calls that are
+//!   traced.
 //!
 //! # Features
 //! | feature | what it adds |

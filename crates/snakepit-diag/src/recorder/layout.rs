@@ -58,8 +58,8 @@ pub(super) const OUTCOMES: [&str; 8] = [
     "unknown",
 ];
 
-/// The outcome of a call that ran or waited when its host ended. No file contains it: a host that is
-/// killed writes nothing.
+/// The outcome of a call that ran or waited when its host ended. No file contains it: a host that
+/// is killed writes nothing.
 pub(super) const CUT: &str = "cut by the death of its host";
 
 /// Returns the number of an outcome.

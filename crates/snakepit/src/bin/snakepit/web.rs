@@ -69,6 +69,10 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
 
 async fn of_host(host: &RunningHost, profile: Option<Duration>) -> Result<Document, Failure> {
     let mut client = Client::connect(host).await?;
+    let profiles = match profile {
+        Some(duration) => profiles(host, &client.report().await?, duration).await?,
+        None => Vec::new(),
+    };
     let report = client.report().await?;
     let findings = report.findings(None);
     let calls = report.pools.iter().flat_map(|pool| &pool.calls);
@@ -79,10 +83,6 @@ async fn of_host(host: &RunningHost, profile: Option<Duration>) -> Result<Docume
     for worker in busy.into_iter().take(STACKS) {
         stacks.extend(stacks_of(&mut client, worker).await);
     }
-    let profiles = match profile {
-        Some(duration) => profiles(host, &report, duration).await?,
-        None => Vec::new(),
-    };
     let recorded = host.recordings()?;
     warn_of_left_out(&recorded);
     let mut document = Document::of_host(report, findings, recorded.pools, stacks);
@@ -90,7 +90,8 @@ async fn of_host(host: &RunningHost, profile: Option<Duration>) -> Result<Docume
     Ok(document)
 }
 
-/// Profiles all pools at the same time. A pool that cannot be profiled is left out, unless none can.
+/// Profiles all pools at the same time. A pool that cannot be profiled is left out, unless none
+/// can.
 async fn profiles(
     host: &RunningHost,
     report: &Report,
