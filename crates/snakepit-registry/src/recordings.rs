@@ -63,25 +63,22 @@ fn make_room(all: &Dir) -> Result<(), Error> {
         .try_for_each(|name| all.remove(name))
 }
 
-/// Returns the kept recordings, each with its run.
+/// Returns the directory of the kept recordings, and the runs that have some there. `None` if
+/// nothing was kept.
 ///
 /// # Errors
 /// The directory cannot be read or trusted.
-pub(crate) fn kept(data: &DataDir) -> Result<Vec<(RunId, Dir)>, Error> {
+pub(crate) fn kept(data: &DataDir) -> Result<Option<(Dir, Vec<RunId>)>, Error> {
     let all = match data.top().dir(RECORDINGS) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         other => other?,
     };
-    let mut kept = Vec::new();
-    for name in all.names()? {
-        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        kept.push((id, all.dir(&RunId::to_string(&id))?));
-    }
-    Ok(kept)
+    let names = all.names()?;
+    let ids = names.iter().filter_map(|name| name.to_str()?.parse().ok());
+    let ids = ids.collect();
+    Ok(Some((all, ids)))
 }
 
 #[cfg(test)]
@@ -92,7 +89,7 @@ mod tests {
     fn recordings_are_moved_with_what_the_host_said_and_the_oldest_make_room() {
         let home = tempfile::tempdir().expect("a directory");
         let data = DataDir::prepare(&home.path().join("pit")).expect("it is ours");
-        assert!(kept(&data).expect("there is none").is_empty());
+        assert!(kept(&data).expect("there is none").is_none());
         let runs = data.runs().expect("it was made");
         let mut ids = Vec::new();
         for number in 0..KEPT + 3 {
@@ -108,13 +105,11 @@ mod tests {
             assert_eq!(left.len(), 2, "the lock and the words of the host stay");
             ids.push(id);
         }
-        let found = kept(&data).expect("it is ours");
+        let (all, found) = kept(&data).expect("it is ours").expect("it is there");
         assert_eq!(found.len(), KEPT);
         let last = ids.last().expect("there are some");
-        let (_, dir) = found
-            .iter()
-            .find(|(id, _)| id == last)
-            .expect("the last one is there");
+        assert!(found.contains(last));
+        let dir = all.dir(&last.to_string()).expect("the last one is there");
         let text = dir
             .read("flight-1", 100)
             .expect("it is ours")

@@ -102,6 +102,16 @@ impl Dir {
         &self.path
     }
 
+    /// Returns another handle of the same directory.
+    pub(crate) fn try_clone(&self) -> Result<Self, Error> {
+        let fd = self.fd.try_clone();
+        let fd = fd.map_err(|e| Error::io("open", &self.path, e))?;
+        Ok(Self {
+            fd,
+            path: self.path.clone(),
+        })
+    }
+
     /// Returns the identity of the directory.
     pub(crate) fn id(&self) -> Result<FileId, Error> {
         let stat = fstat(&self.fd).map_err(|e| Error::io("look at", &self.path, e.into()))?;
