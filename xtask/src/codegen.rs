@@ -4,6 +4,9 @@ use anyhow::Result;
 
 use crate::shell;
 
+#[cfg(feature = "codegen")]
+mod shapes;
+
 #[cfg(not(feature = "codegen"))]
 pub(crate) fn run(args: &[String]) -> Result<()> {
     shell::only(args, &["--check"])?;
@@ -36,6 +39,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         feature,
         package,
         target,
+        shapes,
     } in SOURCES
     {
         let files = protox::compile([proto.join(file)], [&proto])?;
@@ -46,23 +50,34 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
                 .client_mod_attribute(".", &attribute)
                 .server_mod_attribute(".", &attribute);
         }
-        builder.compile_fds(files)?;
+        builder.compile_fds(files.clone())?;
         let name = format!("{package}.rs");
         let text = std::fs::read_to_string(fresh.join(&name)).context("generated file")?;
-        let target = root().join(target).join(name);
-        if check {
-            let old = std::fs::read_to_string(&target).unwrap_or_default();
-            anyhow::ensure!(
-                old == text,
-                "{} is out of date\n  help: run `cargo xtask codegen` and commit the result",
-                target.strip_prefix(root())?.display()
-            );
-            continue;
+        put(&root().join(target).join(name), &text, check)?;
+        if shapes {
+            let text = self::shapes::of(files, package)?;
+            put(&root().join(target).join("shapes.rs"), &text, check)?;
         }
-        std::fs::create_dir_all(target.parent().context("it has a directory")?)?;
-        std::fs::write(&target, text)?;
     }
     Ok(())
+}
+
+/// Writes a generated file, or checks that it is there.
+#[cfg(feature = "codegen")]
+fn put(target: &std::path::Path, text: &str, check: bool) -> Result<()> {
+    use anyhow::Context as _;
+
+    if check {
+        let old = std::fs::read_to_string(target).unwrap_or_default();
+        anyhow::ensure!(
+            old == text,
+            "{} is out of date\n  help: run `cargo xtask codegen` and commit the result",
+            target.strip_prefix(shell::root())?.display()
+        );
+        return Ok(());
+    }
+    std::fs::create_dir_all(target.parent().context("it has a directory")?)?;
+    Ok(std::fs::write(target, text)?)
 }
 
 /// One file of messages and services, and the crate for which it is generated.
@@ -73,6 +88,8 @@ struct Source {
     feature: Option<&'static str>,
     package: &'static str,
     target: &'static str,
+    /// Also generates the shapes of the requests.
+    shapes: bool,
 }
 
 #[cfg(feature = "codegen")]
@@ -82,11 +99,13 @@ const SOURCES: [Source; 2] = [
         feature: Some("service"),
         package: "snakepit.bridge",
         target: "crates/snakepit-grpc/src/generated",
+        shapes: true,
     },
     Source {
         file: "snakepit_admin.proto",
         feature: None,
         package: "snakepit.admin.v1",
         target: "crates/snakepit-diag/src/generated",
+        shapes: false,
     },
 ];

@@ -6,19 +6,20 @@ mod body;
 mod error;
 mod guard;
 mod health;
+mod places;
+mod reading;
 mod received;
 mod scope;
+mod shape;
 mod socket;
 mod token;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -40,9 +41,11 @@ pub struct ServeOptions {
     /// Largest message in bytes, in both directions; 64 MiB by default.
     pub max_message: usize,
     /// Largest number of concurrent requests, open streams included; further ones are rejected with
-    /// RESOURCE_EXHAUSTED. 1,024 by default.
+    /// RESOURCE_EXHAUSTED. 1,024 by default. Beyond it, a connection may have its share, which is
+    /// this number divided by `max_connections`, and at least one.
     pub max_requests: usize,
-    /// Largest number of connections; further ones wait to be accepted. 256 by default.
+    /// Largest number of connections; 256 by default. A further one replaces the connection that
+    /// has been idle for the longest time, and waits if none is idle.
     pub max_connections: usize,
     /// Largest number of concurrent requests on one connection; 256 by default.
     pub max_streams: u32,
@@ -57,7 +60,8 @@ pub struct ServeOptions {
     pub max_unsent: usize,
     /// Largest total size in bytes of the messages of one client's requests, counted from the
     /// announcement of their length until they are answered; 128 MiB by default. A request beyond
-    /// it fails with RESOURCE_EXHAUSTED. A single message always fits.
+    /// it fails with RESOURCE_EXHAUSTED. The bytes of a single message always fit. What the elements
+    /// of its lists and maps take in memory counts as well, while they arrive.
     pub max_received_connection: usize,
     /// Largest total size in bytes of the messages of all requests; 256 MiB by default. Beyond it a
     /// client may have 1 MiB. Beyond half of it, a connection whose client sends nothing of a
@@ -67,6 +71,11 @@ pub struct ServeOptions {
     /// If all connections are taken and a further one arrives, the oldest connection without such a
     /// request is closed earlier.
     pub patience: Duration,
+    /// Time after which a request ends whose client makes no progress; 60 s by default. A request
+    /// of which nothing arrives although it is incomplete fails with DEADLINE_EXCEEDED. An answer
+    /// of which the client takes nothing although its next part is ready is cancelled, after up to
+    /// twice the time.
+    pub stall_timeout: Duration,
     /// Further tokens on TCP, each for clients that may use certain sessions only; none by default.
     pub clients: Vec<(Token, Scope)>,
 }
@@ -83,6 +92,7 @@ impl Default for ServeOptions {
             max_received_connection: 128 << 20,
             max_received: 256 << 20,
             patience: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(60),
             clients: Vec::new(),
         }
     }
@@ -206,11 +216,10 @@ impl BridgeServer {
                 let main = std::iter::once((token, Scope::all()));
                 main.chain(options.clients.iter().cloned()).collect()
             }),
-            requests: Arc::new(Semaphore::new(options.max_requests)),
-            max_requests: options.max_requests,
+            stall_timeout: options.stall_timeout,
             stopping: stopping.clone(),
         };
-        let tasks = Tasks::default();
+        let tasks = Tasks::new(options);
         tasks.spawn(accept::run(listener, guard, options.clone(), tasks.clone()));
         Serving {
             address,

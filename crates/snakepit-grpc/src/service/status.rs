@@ -86,6 +86,13 @@ pub(super) fn invalid(message: impl Into<String>) -> Fault {
     ToolError::new(ErrorCode::InvalidRequest, message).into()
 }
 
+/// Returns the status of a request that a limit of the server rejects.
+pub(super) fn exhausted(code: ErrorCode, message: impl Into<String>, help: &str) -> Status {
+    let mut error = ToolError::new(code, message);
+    help.clone_into(&mut error.help);
+    from_tool(error.into())
+}
+
 /// Returns the text of an error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -1,7 +1,9 @@
 //! The bridge service, through the generated client on real sockets.
 
+mod amplified;
 mod answer_sizes;
 mod client;
+mod crowds;
 mod gateway;
 mod host;
 mod host_tools;

@@ -20,6 +20,8 @@ use super::super::peer::Peer;
 use super::ServeOptions;
 use super::account::{Account, Budget};
 use super::guard::{Accounts, Guard, GuardedConnection};
+use super::places::{Places, Share};
+use super::reading::unless_stalled;
 
 /// Pause before the next attempt after the system has failed to accept a connection, for example
 /// for lack of file descriptors.
@@ -28,14 +30,26 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that a client may send ahead, on one stream and on one connection.
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
 
+/// Time in which a client must close an idle connection that is needed for another one.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// All tasks of a server. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Tasks {
     tracker: TaskTracker,
     killed: CancellationToken,
+    stall_timeout: Duration,
 }
 
 impl Tasks {
+    pub(super) fn new(options: &ServeOptions) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            killed: CancellationToken::new(),
+            stall_timeout: options.stall_timeout,
+        }
+    }
+
     pub(super) fn spawn(&self, task: impl Future<Output: Send> + Send + 'static) {
         let killed = self.killed.clone();
         self.tracker
@@ -61,8 +75,9 @@ impl Tasks {
 }
 
 impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    /// Runs the task of one stream.
     fn execute(&self, task: F) {
-        self.spawn(task);
+        self.spawn(unless_stalled(task, self.stall_timeout));
     }
 }
 
@@ -104,6 +119,7 @@ impl Listener {
 /// Accepts connections until the server stops.
 pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions, tasks: Tasks) {
     let connections = Arc::new(Semaphore::new(options.max_connections));
+    let places = Places::new(&options);
     let (in_requests, in_answers) = (Budget::of_requests(&options), Budget::of_answers(&options));
     let stopping = guard.stopping.clone();
     let (kind, patience) = match &listener {
@@ -111,35 +127,43 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
         Listener::Tcp(_) => ("tcp", Some(options.patience)),
     };
     let mut accepted = 0_u64;
-    let mut strangers = Strangers::default();
+    let mut clients = Clients::default();
     let accepting = async {
         loop {
             match listener.accept().await {
                 Ok(Some(stream)) => {
-                    let permit = match Arc::clone(&connections).try_acquire_owned() {
-                        Ok(permit) => Ok(permit),
-                        Err(_) => {
-                            strangers.turn_one_away();
-                            Arc::clone(&connections).acquire_owned().await
+                    let permit = loop {
+                        match Arc::clone(&connections).try_acquire_owned() {
+                            Ok(permit) => break permit,
+                            Err(_) => clients.turn_one_away(),
+                        }
+                        let next = Arc::clone(&connections).acquire_owned();
+                        if let Ok(Ok(permit)) = timeout(PAUSE, next).await {
+                            break permit;
                         }
                     };
                     accepted += 1;
                     let peer = Peer(format!("client-{kind}-{accepted}").into());
-                    let (known, gone) = strangers.add();
                     let accounts = Accounts {
                         requests: Account::new(&in_requests),
                         answers: Account::new(&in_answers),
+                        share: Share::new(&places),
                     };
+                    let client = clients.add(&accounts.share, &stopping);
+                    let (known, gone) = (client.known.clone(), client.gone.clone());
+                    let (leave, overdue) =
+                        (client.leave.clone(), overdue(client, stopping.clone()));
                     let counted = accounts.clone();
                     let service = guard.clone().connection(peer, known.clone(), counted);
                     let builder = builder(&options, &tasks);
-                    let connection = serve(stream, service, builder, stopping.clone());
+                    let connection = serve(stream, service, builder, leave);
                     tasks.spawn(async move {
                         let (_permit, _gone) = (permit, gone.clone().drop_guard());
                         tokio::select! {
                             () = connection => {}
                             () = stranger(known, patience) => {}
                             () = gone.cancelled() => {}
+                            () = overdue => {}
                             () = accounts.requests.stalled(Account::is_incomplete) => {}
                             () = accounts.answers.stalled(Account::is_open) => {}
                         }
@@ -159,38 +183,53 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
         .unwrap_or_default();
 }
 
-/// The connections that have not made a valid request, oldest first. If all connections are taken,
-/// the oldest of these is closed, so no number of them locks a client out.
+/// The open connections, oldest first. If all are taken, a further one replaces the oldest of those
+/// that have not made a valid request, or else the one that has been idle for the longest time.
 #[derive(Default)]
-struct Strangers(VecDeque<Stranger>);
+struct Clients(VecDeque<Client>);
 
-/// One connection: `known` is cancelled by a valid request, `gone` by its end. Cancelling `gone`
-/// also ends the connection.
-struct Stranger {
+/// One connection.
+#[derive(Clone)]
+struct Client {
+    /// Cancelled by a valid request.
     known: CancellationToken,
+    /// Cancelled by the end of the connection. Cancelling it also ends the connection.
     gone: CancellationToken,
+    /// Cancelled when the client is asked to leave.
+    leave: CancellationToken,
+    share: Arc<Share>,
 }
 
-impl Strangers {
-    fn add(&mut self) -> (CancellationToken, CancellationToken) {
-        let stranger = Stranger {
+impl Clients {
+    fn add(&mut self, share: &Arc<Share>, stopping: &CancellationToken) -> Client {
+        let client = Client {
             known: CancellationToken::new(),
             gone: CancellationToken::new(),
+            leave: stopping.child_token(),
+            share: Arc::clone(share),
         };
-        let tokens = (stranger.known.clone(), stranger.gone.clone());
-        self.0
-            .retain(|it| !it.known.is_cancelled() && !it.gone.is_cancelled());
-        self.0.push_back(stranger);
-        tokens
+        self.0.retain(|it| !it.gone.is_cancelled());
+        self.0.push_back(client.clone());
+        client
     }
 
-    /// Ends the oldest one, if there is any.
+    /// Ends one connection, if there is any that can end.
     fn turn_one_away(&mut self) {
-        while let Some(Stranger { known, gone }) = self.0.pop_front() {
-            if !known.is_cancelled() && !gone.is_cancelled() {
-                gone.cancel();
-                return;
-            }
+        self.0.retain(|it| !it.gone.is_cancelled());
+        let stranger = self.0.iter().find(|it| !it.known.is_cancelled());
+        if let Some(stranger) = stranger {
+            return stranger.gone.cancel();
+        }
+        let idle = self
+            .0
+            .iter()
+            .filter_map(|it| Some((it.share.idle_since()?, it)));
+        let idle: Vec<_> = idle.collect();
+        // One that was asked to leave has some time for it.
+        if !idle.iter().any(|(_, it)| it.leave.is_cancelled())
+            && let Some((_, longest)) = idle.iter().min_by_key(|(since, _)| *since)
+        {
+            longest.leave.cancel();
         }
     }
 }
@@ -202,6 +241,17 @@ async fn stranger(known: CancellationToken, patience: Option<Duration>) {
             tracing::debug!("a connection without a valid request is closed");
         }
         _ => std::future::pending().await,
+    }
+}
+
+/// Resolves when a client that was asked to leave has stayed without a request.
+async fn overdue(client: Client, stopping: CancellationToken) {
+    client.leave.cancelled().await;
+    loop {
+        sleep(LEAVE).await;
+        if client.share.idle_since().is_some() && !stopping.is_cancelled() {
+            return;
+        }
     }
 }
 
@@ -220,12 +270,12 @@ async fn serve(
     stream: Box<dyn Stream>,
     service: GuardedConnection,
     builder: http2::Builder<Tasks>,
-    stopping: CancellationToken,
+    leave: CancellationToken,
 ) {
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = &mut connection => result,
-        () = stopping.cancelled() => {
+        () = leave.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use snakepit_core::error::ErrorCode;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
+use super::super::status::exhausted;
 use super::ServeOptions;
 
 /// Bytes that a connection may have pending when the server's budget is used up, so that other
@@ -135,19 +137,46 @@ impl Account {
     /// # Errors
     /// RESOURCE_EXHAUSTED if too much is pending already.
     pub(super) fn count(self: &Arc<Self>, bytes: usize) -> Result<Counted, Status> {
+        self.add(bytes, 0)
+    }
+
+    /// Counts `bytes` that a message of `length` counted bytes takes beside them once it is decoded,
+    /// after `before` other ones. All together have the limit of a connection.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED if the message takes more, or if too much is pending already.
+    pub(super) fn count_decoded(
+        self: &Arc<Self>,
+        bytes: usize,
+        length: usize,
+        before: usize,
+    ) -> Result<Counted, Status> {
+        let most = self.budget.own_limit;
+        if before + bytes > most.saturating_sub(length).max(SHARE) {
+            let message = format!(
+                "the request would take more than {most} bytes of memory: it has too many elements"
+            );
+            let help = "send fewer elements in one request";
+            return Err(exhausted(ErrorCode::PayloadTooLarge, message, help));
+        }
+        self.add(bytes, length + before)
+    }
+
+    /// Counts bytes of a message, of which `counted` bytes count already.
+    fn add(self: &Arc<Self>, bytes: usize, counted: usize) -> Result<Counted, Status> {
         let budget = &self.budget;
         let own = self.own.fetch_add(bytes, Ordering::Relaxed);
         let all = budget.all.fetch_add(bytes, Ordering::Relaxed);
-        let counted = Counted {
+        let held = Counted {
             bytes,
             account: Arc::clone(self),
         };
-        let alone = own > 0 && own + bytes > budget.own_limit;
-        let together = all > 0 && all + bytes > budget.limit && own + bytes > SHARE;
+        let alone = own > counted && own + bytes > budget.own_limit;
+        let together = all > counted && all + bytes > budget.limit && own + bytes > SHARE;
         if alone || together {
             return Err(self.exhausted(if alone { own } else { all }));
         }
-        Ok(counted)
+        Ok(held)
     }
 
     /// Records that bytes were read or arrived.
@@ -214,10 +243,17 @@ impl Account {
     }
 
     fn exhausted(&self, bytes: usize) -> Status {
-        Status::resource_exhausted(format!(
-            "{} have {bytes} bytes; at most {} may wait for one connection, and {} for all",
-            self.budget.what, self.budget.own_limit, self.budget.limit
-        ))
+        let Budget {
+            what,
+            own_limit,
+            limit,
+            ..
+        } = &*self.budget;
+        let message = format!(
+            "{what} have {bytes} bytes; at most {own_limit} may wait for one connection, and {limit} for all"
+        );
+        let help = "read the answers, or try again when earlier requests are answered";
+        exhausted(ErrorCode::TooManyRequests, message, help)
     }
 }
 

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
@@ -18,31 +17,42 @@ use tonic::body::Body;
 
 use super::super::deadline::Deadline;
 use super::account::Account;
+use super::places::Place;
+use super::reading::Reader;
 use super::received::Messages;
 
-/// The body of an answer. It holds the permit and the counted bytes of its request.
+/// Largest part of an answer that is sent at once, so that a client that reads slowly is told from
+/// one that reads nothing.
+const PART: usize = 256 << 10;
+
+/// The body of an answer. It holds the place and the counted bytes of its request.
 pub(super) struct GuardedBody {
     /// The source. `None` once the body has ended.
     inner: Option<Body>,
     /// A frame that was ready before the client requested it.
     first: Option<Result<Frame<Bytes>, Status>>,
+    /// The rest of data that was too large for one part.
+    rest: Bytes,
+    reader: Option<Arc<Reader>>,
     /// The account of its data. `None` for a rejection.
     account: Option<Arc<Account>>,
     deadline: Option<Pin<Box<Sleep>>>,
     stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    _request: Option<(OwnedSemaphorePermit, Messages)>,
+    _request: Option<(Place, Messages)>,
 }
 
 impl GuardedBody {
     pub(super) fn new(
         body: Body,
-        request: Option<(OwnedSemaphorePermit, Messages)>,
+        request: Option<(Place, Messages)>,
         deadline: Option<Deadline>,
         stopping: Option<CancellationToken>,
     ) -> Self {
         Self {
             inner: Some(body),
             first: None,
+            rest: Bytes::new(),
+            reader: Reader::current(),
             account: None,
             deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline.0))),
             stopping: stopping.map(|token| Box::pin(token.cancelled_owned())),
@@ -56,7 +66,7 @@ impl GuardedBody {
     /// # Errors
     /// There is no room for the data.
     pub(super) async fn counted(mut self, account: Arc<Account>) -> Result<Self, Status> {
-        let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut self).poll_frame(context))).await;
+        let polled = poll_fn(|context| Poll::Ready(self.next(context))).await;
         if let Poll::Ready(Some(frame)) = polled {
             self.first = Some(match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => Ok(Frame::data(account.charge(data)?)),
@@ -78,6 +88,59 @@ impl GuardedBody {
                 .map(|()| Frame::trailers(trailers)),
         ))
     }
+
+    /// Polls for the next frame, of any size.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        // The deadline is checked first, so that a source that is always ready cannot outrun it.
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return self.end(&Status::deadline_exceeded("the deadline has passed"));
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(context)));
+        match polled {
+            Err(_) => self.end(&Status::internal(
+                "the host panicked in the middle of the stream",
+            )),
+            Ok(Poll::Ready(None)) => {
+                self.inner = None;
+                Poll::Ready(None)
+            }
+            Ok(Poll::Ready(Some(Ok(frame)))) => match (frame.into_data(), &self.account) {
+                (Ok(data), Some(account)) => match account.charge(data) {
+                    Ok(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Err(status) => self.end(&status),
+                },
+                (Ok(data), None) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                (Err(frame), _) => Poll::Ready(Some(Ok(frame))),
+            },
+            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error))),
+            Ok(Poll::Pending) => {
+                if let Some(stopping) = &mut self.stopping
+                    && stopping.as_mut().poll(context).is_ready()
+                {
+                    return self.end(&Status::unavailable("the server is shutting down"));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Takes a part from the front of data.
+    fn part(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if data.len() > PART {
+            let part = data.split_to(PART);
+            self.rest = data;
+            return Frame::data(part);
+        }
+        Frame::data(data)
+    }
 }
 
 impl HttpBody for GuardedBody {
@@ -89,49 +152,31 @@ impl HttpBody for GuardedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if let Some(first) = this.first.take() {
-            return Poll::Ready(Some(first));
+        if let Some(reader) = &this.reader {
+            reader.has_room();
         }
-        let Some(inner) = &mut this.inner else {
-            return Poll::Ready(None);
+        let rest = std::mem::take(&mut this.rest);
+        let polled = if rest.is_empty() {
+            this.next(context)
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(rest))))
         };
-        // The deadline is checked first, so that a source that is always ready cannot outrun it.
-        if let Some(deadline) = &mut this.deadline
-            && deadline.as_mut().poll(context).is_ready()
-        {
-            return this.end(&Status::deadline_exceeded("the deadline has passed"));
+        let Poll::Ready(Some(Ok(frame))) = polled else {
+            return polled;
+        };
+        if let Some(reader) = &this.reader {
+            reader.sent();
         }
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(context)));
-        match polled {
-            Err(_) => this.end(&Status::internal(
-                "the host panicked in the middle of the stream",
-            )),
-            Ok(Poll::Ready(None)) => {
-                this.inner = None;
-                Poll::Ready(None)
-            }
-            Ok(Poll::Ready(Some(Ok(frame)))) => match (frame.into_data(), &this.account) {
-                (Ok(data), Some(account)) => match account.charge(data) {
-                    Ok(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
-                    Err(status) => this.end(&status),
-                },
-                (Ok(data), None) => Poll::Ready(Some(Ok(Frame::data(data)))),
-                (Err(frame), _) => Poll::Ready(Some(Ok(frame))),
-            },
-            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error))),
-            Ok(Poll::Pending) => {
-                if let Some(stopping) = &mut this.stopping
-                    && stopping.as_mut().poll(context).is_ready()
-                {
-                    return this.end(&Status::unavailable("the server is shutting down"));
-                }
-                Poll::Pending
-            }
-        }
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(data) => this.part(data),
+            Err(frame) => frame,
+        })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.first.is_none()
+            && self.rest.is_empty()
+            && self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -6,11 +6,11 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -23,7 +23,8 @@ use super::super::peer::Peer;
 use super::super::status::from_tool;
 use super::account::Account;
 use super::body::GuardedBody;
-use super::received::{Messages, Received};
+use super::places::{Place, Share};
+use super::received::{Expected, Messages, Received};
 use super::scope::Scope;
 use super::token::Token;
 
@@ -39,8 +40,7 @@ pub(super) struct Guard {
     pub(super) routes: Routes,
     /// The tokens, each with the scope of its clients. `None` if no token is needed.
     pub(super) tokens: Option<Arc<[(Token, Scope)]>>,
-    pub(super) requests: Arc<Semaphore>,
-    pub(super) max_requests: usize,
+    pub(super) stall_timeout: Duration,
     pub(super) stopping: CancellationToken,
 }
 
@@ -64,7 +64,8 @@ impl Guard {
         &self,
         request: &Request<Incoming>,
         known: &CancellationToken,
-    ) -> Result<(OwnedSemaphorePermit, Option<Deadline>, Scope), Status> {
+        share: &Arc<Share>,
+    ) -> Result<(Place, Option<Deadline>, Scope), Status> {
         let scope = match &self.tokens {
             Some(tokens) => {
                 let known = tokens.iter().map(|(token, scope)| (token, scope));
@@ -73,13 +74,9 @@ impl Guard {
             None => Scope::all(),
         };
         known.cancel();
-        let permit = Arc::clone(&self.requests).try_acquire_owned();
-        let permit = permit.map_err(|_| {
-            let limit = self.max_requests;
-            Status::resource_exhausted(format!("{limit} requests are in progress already"))
-        })?;
+        let place = share.take()?;
         let deadline = deadline::from_headers(request.headers()).map_err(from_tool)?;
-        Ok((permit, deadline, scope))
+        Ok((place, deadline, scope))
     }
 
     async fn answer(
@@ -89,7 +86,7 @@ impl Guard {
         known: CancellationToken,
         accounts: Accounts,
     ) -> Response<GuardedBody> {
-        let (permit, deadline, scope) = match self.admit(&request, &known) {
+        let (place, deadline, scope) = match self.admit(&request, &known, &accounts.share) {
             Ok(admitted) => admitted,
             Err(status) => return refusal(status),
         };
@@ -100,13 +97,18 @@ impl Guard {
             request.extensions_mut().insert(deadline);
         }
         let routes = &mut self.routes;
-        let Accounts { requests, answers } = accounts;
+        let Accounts {
+            requests, answers, ..
+        } = accounts;
+        let expected = Expected::of(request.uri().path(), self.stall_timeout);
         let messages = Messages::default();
         let counted = messages.clone();
         let running = AssertUnwindSafe(async {
             answers.room().await?;
             routes
-                .call(request.map(|body| Body::new(Received::new(body, requests, counted))))
+                .call(
+                    request.map(|body| Body::new(Received::new(body, requests, counted, expected))),
+                )
                 .await
                 .map_err(|never| match never {})
         });
@@ -129,7 +131,7 @@ impl Guard {
         };
         let stopping = endless.then(|| self.stopping.clone());
         let (parts, body) = response.into_parts();
-        let body = GuardedBody::new(body, Some((permit, messages)), deadline, stopping);
+        let body = GuardedBody::new(body, Some((place, messages)), deadline, stopping);
         match body.counted(answers).await {
             Ok(body) => Response::from_parts(parts, body),
             Err(status) => refusal(status),
@@ -147,6 +149,7 @@ fn refusal(status: Status) -> Response<GuardedBody> {
 pub(super) struct Accounts {
     pub(super) requests: Arc<Account>,
     pub(super) answers: Arc<Account>,
+    pub(super) share: Arc<Share>,
 }
 
 /// The service of one connection.

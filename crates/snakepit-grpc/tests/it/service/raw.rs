@@ -241,3 +241,33 @@ async fn what_clients_only_announce_is_bounded_together_and_ends() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn half_a_request_is_answered_with_its_end() {
+    let mut options = ServeOptions::new();
+    options.max_requests = 1;
+    let host = served_with(HostStateConfig::new(), &options).await;
+    let mut client = connect(host.serving.address(), None).await;
+    let Address::Unix(path) = host.serving.address() else {
+        panic!("it is a Unix socket")
+    };
+    // No message, half of its length, and half of the message.
+    for part in [&[][..], &[0, 0], &[0, 0, 0, 0, 9, 1, 2]] {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        let bytes = [
+            PREFACE,
+            SETTINGS,
+            &frame(HEADERS, END_HEADERS, &headers("GetProgram")),
+            &frame(DATA, 0, part),
+        ];
+        stream.write_all(&bytes.concat()).await.unwrap();
+        loop {
+            let (kind, flags, _) = next_frame(&mut stream, LONG).await;
+            if kind == HEADERS {
+                assert_eq!(flags & END_STREAM, END_STREAM, "it is a status alone");
+                break;
+            }
+        }
+        client.ping(ping()).await.unwrap();
+    }
+}
