@@ -2,6 +2,7 @@
 
 mod client;
 mod client_profile;
+mod entries;
 mod error;
 mod history;
 mod host;
@@ -14,8 +15,9 @@ mod recorded;
 mod server;
 mod service;
 
-pub use client::{Client, EventEntry, LogEntry, WorkerStacks};
+pub use client::Client;
 pub use client_profile::Profiled;
+pub use entries::{EventEntry, LogEntry, WorkerStacks};
 pub use error::AdminError;
 pub use host::AdminHost;
 pub use hosts::{Found, Hosts, RunningHost};

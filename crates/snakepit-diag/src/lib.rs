@@ -66,6 +66,8 @@ mod text;
 pub mod top;
 #[cfg(feature = "admin")]
 mod trace;
+#[cfg(feature = "admin")]
+mod untrusted_json;
 #[cfg(feature = "web")]
 pub mod web;
 

@@ -79,7 +79,7 @@ fn render_pool(pool: &PoolReport, style: Style) -> String {
     let mut text = format!(
         "pool {}  {}  {}  {}",
         style.paint("1", &Printable(&pool.pool).to_text()),
-        pool.state,
+        Printable(&pool.state),
         Printable(&pool.profile),
         workers(pool),
     );

@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::stream::StreamExt as _;
 use serde_json::Value as Json;
-use snakepit_core::error::{StackFrame, Stacks, ThreadStack};
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use super::entries::{EventEntry, LogEntry, WorkerStacks};
 use super::hosts::RunningHost;
 use super::pb::admin_client::AdminClient as Generated;
 use super::{AdminError, PROTOCOL, SOCKET, pb};
-use crate::Report;
+use crate::{Report, untrusted_json};
 
 /// Time in which a live host must accept a connection and identify itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,8 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Interval between two checks of a stopped host.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Largest answer in bytes; a report of 10,000 workers has some 6 MB.
+/// Largest report in bytes; that of 10,000 workers has some 6 MB.
 const LARGEST: usize = 64 << 20;
+
+/// Largest other answer in bytes: the stacks of a worker, an event, a line.
+const SMALL: usize = 4 << 20;
 
 /// Flow-control window: bytes that the host may send before the client has read them.
 const WINDOW: u32 = 4 << 20;
@@ -33,58 +36,6 @@ pub struct Client {
     version: String,
     allow_actions: bool,
     pub(super) inner: Generated<Channel>,
-}
-
-/// The stacks of one worker.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct WorkerStacks {
-    /// The pool's name.
-    pub pool: String,
-    /// The worker's id.
-    pub worker: String,
-    /// The worker's threads. `None` if it did not answer in time.
-    pub stacks: Option<Stacks>,
-}
-
-/// An event of a host.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-#[non_exhaustive]
-pub struct EventEntry {
-    /// Sequence number, from 1. A gap means that events in between were dropped.
-    pub number: u64,
-    /// The event as one flat object: `at`, `event`, and its fields.
-    pub event: Json,
-}
-
-/// A line of output from a worker.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-#[non_exhaustive]
-pub struct LogEntry {
-    /// Sequence number among the lines of all workers, from 1.
-    pub number: u64,
-    /// Time at which the host read the line, in seconds since 1970.
-    pub at: f64,
-    /// The worker's id.
-    pub worker: String,
-    /// `stdout`, `stderr`, or the name of a logger.
-    pub source: String,
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: String,
-    /// The line without its line break.
-    pub text: String,
-    /// Number of lines before this one, of any worker, that the host no longer had when the reader
-    /// was ready for them.
-    #[serde(skip_serializing_if = "is_none")]
-    pub lost: u64,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-const fn is_none(lost: &u64) -> bool {
-    *lost == 0
 }
 
 impl Client {
@@ -144,7 +95,7 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|_| gone())?;
-        let mut inner = Generated::new(channel).max_decoding_message_size(LARGEST);
+        let mut inner = Generated::new(channel).max_decoding_message_size(SMALL);
         let reply = tokio::time::timeout(PATIENCE, inner.host(pb::HostRequest {})).await;
         let reply = reply.map_err(|_| AdminError::Silent {
             run: run.clone(),
@@ -186,6 +137,11 @@ impl Client {
         self
     }
 
+    /// Returns the client for requests whose answers may be large.
+    pub(super) fn large(&self) -> Generated<Channel> {
+        self.inner.clone().max_decoding_message_size(LARGEST)
+    }
+
     pub(super) fn failed(&self) -> impl Fn(tonic::Status) -> AdminError + use<> {
         let run = self.run.clone();
         move |status| AdminError::of(&run, &status)
@@ -213,9 +169,9 @@ impl Client {
     /// # Cancel safety
     /// Safe.
     pub async fn look(&mut self) -> Result<Report, AdminError> {
-        let reply = self.inner.report(pb::ReportRequest {}).await;
+        let reply = self.large().report(pb::ReportRequest {}).await;
         let reply = reply.map_err(self.failed())?.into_inner();
-        let read = serde_json::from_slice(&reply.report);
+        let read = untrusted_json::read(&reply.report, untrusted_json::REPORT);
         read.map_err(|error| AdminError::Refused {
             code: snakepit_core::error::ErrorCode::Protocol,
             message: format!("the report of the host cannot be read: {error}"),
@@ -240,9 +196,12 @@ impl Client {
         };
         let failed = self.failed();
         let stream = self.inner.stacks(request).await.map_err(self.failed())?;
+        // A host that sends more than it was asked for is not read further.
+        let most = if worker.is_some() { 1 } else { usize::MAX };
         Ok(stream
             .into_inner()
-            .map(move |item| Ok(stacks_of(item.map_err(&failed)?))))
+            .take(most)
+            .map(move |item| item.map(WorkerStacks::from).map_err(&failed)))
     }
 
     /// Returns the events after the number `after` whose names match `pattern`. With `follow`, the
@@ -292,18 +251,14 @@ impl Client {
         };
         let failed = self.failed();
         let stream = self.inner.logs(request).await.map_err(self.failed())?;
-        Ok(stream.into_inner().map(move |item| {
-            let item = item.map_err(&failed)?;
-            Ok(LogEntry {
-                number: item.number,
-                at: item.at,
-                worker: item.worker,
-                source: item.source,
-                level: item.level,
-                text: item.text,
-                lost: item.lost,
-            })
-        }))
+        let most = match usize::try_from(tail) {
+            Ok(tail) if tail > 0 && !follow => tail,
+            _ => usize::MAX,
+        };
+        Ok(stream
+            .into_inner()
+            .take(most)
+            .map(move |item| item.map(LogEntry::from).map_err(&failed)))
     }
 
     fn worker(&self, worker: &str) -> pb::WorkerRequest {
@@ -368,31 +323,5 @@ fn unconnected(run: &str, error: snakepit_registry::Error) -> AdminError {
             _ => AdminError::Socket { run, source: error },
         },
         _ => AdminError::Socket { run, source: error },
-    }
-}
-
-fn stacks_of(message: pb::WorkerStacks) -> WorkerStacks {
-    let threads = message.threads.into_iter().map(|thread| ThreadStack {
-        name: thread.name,
-        id: thread.id,
-        call: (thread.call > 0).then_some(thread.call),
-        frames: thread
-            .frames
-            .into_iter()
-            .map(|frame| StackFrame {
-                file: frame.file,
-                line: frame.line,
-                function: frame.function,
-            })
-            .collect(),
-    });
-    let stacks = Stacks {
-        threads: threads.collect(),
-        truncated: message.truncated,
-    };
-    WorkerStacks {
-        pool: message.pool,
-        worker: message.worker,
-        stacks: (!message.silent).then_some(stacks),
     }
 }

@@ -6,6 +6,10 @@ use snakepit_core::error::ErrorCode;
 use snakepit_core::worker::profiling::{ProfileReport, ProfiledThreads};
 
 use super::{AdminError, Client, pb};
+use crate::untrusted_json;
+
+/// Smallest average size in bytes of an object in a profile.
+const PROFILED: usize = 16;
 
 /// Request for a profile of a running host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +70,9 @@ impl Client {
             }
             .into(),
         };
-        let reply = self.inner.profile(request).await;
+        let reply = self.large().profile(request).await;
         let reply = reply.map_err(self.failed())?.into_inner();
-        serde_json::from_slice(&reply.report).map_err(|error| AdminError::Refused {
+        untrusted_json::read(&reply.report, PROFILED).map_err(|error| AdminError::Refused {
             code: ErrorCode::Protocol,
             message: format!("the profile of the host cannot be read: {error}"),
         })

@@ -1,21 +1,26 @@
-//! Connections to the admin socket: of this user only, and a bounded number.
+//! Connections to the admin socket: of this user only, and a bounded number. If all places are
+//! taken, a further connection replaces the one that is needed least.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, Sleep, interval, sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// Maximum number of connections at a time; further ones wait in the socket's queue.
-const CONNECTIONS: usize = 32;
+/// Maximum number of connections at a time.
+const CONNECTIONS: usize = 64;
+
+/// Longest time until the first request of a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pause after a connection could not be accepted, for lack of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -23,19 +28,72 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Interval between two checks that the socket's file still exists.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// An open connection, which counts towards the limit.
+/// An open connection, which has a place until it is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: UnixStream,
     peer: Peer,
-    _counted: OwnedSemaphorePermit,
+    replaced: Pin<Box<WaitForCancellationFutureOwned>>,
+    patience: Pin<Box<Sleep>>,
 }
 
 /// The process behind a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     /// The process id, if the system reports it.
     pub(super) pid: Option<u32>,
+    place: Arc<Place>,
+}
+
+/// The place of a connection.
+#[derive(Debug, Default)]
+struct Place {
+    /// Time of the last bytes on a clock that ticks with each use; 0 until the first request.
+    used: AtomicU64,
+    /// Cancelled when another connection takes the place.
+    replaced: CancellationToken,
+}
+
+/// The places of all connections, in the order in which they were taken.
+#[derive(Default)]
+struct Places(Vec<Arc<Place>>);
+
+impl Places {
+    /// Takes a place. If there is none, it takes the one of the oldest connection that has made no
+    /// request, or else of the one that has been silent for the longest time.
+    fn take(&mut self) -> Arc<Place> {
+        // The other owners are the connection and its requests.
+        self.0.retain(|place| Arc::strong_count(place) > 1);
+        if self.0.len() >= CONNECTIONS {
+            let used = |(_, place): &(usize, &Arc<Place>)| place.used.load(Ordering::Relaxed);
+            if let Some((least, _)) = self.0.iter().enumerate().min_by_key(used) {
+                self.0.remove(least).replaced.cancel();
+            }
+        }
+        let place = Arc::<Place>::default();
+        self.0.push(Arc::clone(&place));
+        place
+    }
+}
+
+impl Peer {
+    /// Records that the peer has made a request.
+    pub(super) fn asks(&self) {
+        self.place.used();
+    }
+}
+
+impl Place {
+    fn used(&self) {
+        static CLOCK: AtomicU64 = AtomicU64::new(1);
+        let now = CLOCK.fetch_add(1, Ordering::Relaxed);
+        self.used.store(now, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the peer has made a request.
+    fn is_known(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// Returns the stream of connections from processes of this user. The stream never fails and never
@@ -44,16 +102,14 @@ pub(super) fn of(
     listener: UnixListener,
     again: impl FnMut() -> Option<UnixListener> + Send,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let counted = Arc::new(Semaphore::new(CONNECTIONS));
     let us = nix::unistd::geteuid().as_raw();
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let state = (listener, again, ticks, counted);
+    let state = (listener, again, ticks, Places::default());
     unfold(
         state,
-        move |(mut listener, mut again, mut ticks, counted)| async move {
+        move |(mut listener, mut again, mut ticks, mut places)| async move {
             loop {
-                let permit = Arc::clone(&counted).acquire_owned().await.ok()?;
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
                     _ = ticks.tick() => {
@@ -66,14 +122,17 @@ pub(super) fn of(
                 };
                 match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?, stream))) {
                     Ok((peer, stream)) if peer.uid() == us => {
+                        let place = places.take();
                         let connection = Connection {
                             stream,
+                            replaced: Box::pin(place.replaced.clone().cancelled_owned()),
+                            patience: Box::pin(sleep(PATIENCE)),
                             peer: Peer {
                                 pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+                                place,
                             },
-                            _counted: permit,
                         };
-                        return Some((Ok(connection), (listener, again, ticks, counted)));
+                        return Some((Ok(connection), (listener, again, ticks, places)));
                     }
                     Ok((peer, _)) => {
                         tracing::warn!(
@@ -95,7 +154,7 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer
+        self.peer.clone()
     }
 }
 
@@ -105,7 +164,18 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let known = self.peer.place.is_known();
+        if self.replaced.as_mut().poll(context).is_ready()
+            || (!known && self.patience.as_mut().poll(context).is_ready())
+        {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if known && buffer.filled().len() > before {
+            self.peer.place.used();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -7,12 +7,17 @@ use std::{fmt, fs, io};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
 use super::host::AdminHost;
+use super::incoming::Peer;
 use super::pb::admin_server::AdminServer as Generated;
 use super::service::Service;
 use super::{AdminError, SOCKET, incoming};
+
+/// Largest request in bytes. Requests have a few names and no lists.
+const REQUEST: usize = 64 << 10;
 
 /// Maximum number of concurrent requests on one connection.
 const STREAMS: u32 = 64;
@@ -53,7 +58,15 @@ impl AdminServer {
             .max_concurrent_streams(STREAMS)
             .http2_keepalive_interval(Some(SILENT))
             .http2_keepalive_timeout(Some(SILENT))
-            .add_service(Generated::new(service))
+            .add_service(InterceptedService::new(
+                Generated::new(service).max_decoding_message_size(REQUEST),
+                |request: tonic::Request<()>| {
+                    if let Some(peer) = request.extensions().get::<Peer>() {
+                        peer.asks();
+                    }
+                    Ok(request)
+                },
+            ))
             .serve_with_incoming_shutdown(
                 incoming::of(listener, again),
                 stop.clone().cancelled_owned(),

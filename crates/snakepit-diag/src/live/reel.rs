@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AdminError, Report};
+use crate::{AdminError, Report, untrusted_json};
 
 /// Version of the file's format.
 const FORMAT: u32 = 1;
@@ -114,7 +114,7 @@ impl ReelReader {
             _ if line.len() as u64 >= LINE => return Err(self.bad("it is too long".to_owned())),
             _ => return Ok(None),
         }
-        let parsed = serde_json::from_slice(&line);
+        let parsed = untrusted_json::read(&line, untrusted_json::REPORT);
         parsed
             .map(Some)
             .map_err(|error| self.bad(error.to_string()))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::report::{Memory, Queue, Times};
-use crate::{Capacity, Counters, HostReport, WorkerState};
+use crate::{Capacity, Counters, Death, HostReport, WorkerState};
 
 fn report() -> Report {
     let worker = |id: &str, load| WorkerReport {
@@ -132,4 +132,43 @@ fn findings_have_three_lines() {
     );
     assert_eq!(lines.len(), 3);
     assert_eq!(render_findings(&[], Style::default()), "");
+}
+
+/// Replaces every text of a document.
+fn retold(json: &mut serde_json::Value, text: &str) {
+    match json {
+        serde_json::Value::String(own) => text.clone_into(own),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|one| retold(one, text)),
+        serde_json::Value::Object(map) => map.values_mut().for_each(|one| retold(one, text)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_text_of_a_host_reaches_the_terminal_as_it_is() {
+    let mut report = report();
+    let death = Death::default();
+    let pool = &mut report.pools[0];
+    (pool.start_error, pool.last_exit) = (Some(String::new()), Some(String::new()));
+    pool.deaths.push(death.clone());
+    let worker = &mut pool.workers[0];
+    (worker.unhealthy, worker.recycling) = (Some(String::new()), Some(String::new()));
+    worker.last_death = Some(death);
+    let style = Style {
+        colour: false,
+        detailed: true,
+    };
+    let shown = |text: &str| {
+        let mut json = serde_json::to_value(&report).unwrap();
+        retold(&mut json, text);
+        let report: Report = serde_json::from_value(json).unwrap();
+        let findings = report.findings(None);
+        assert!(!findings.is_empty());
+        let findings = render_findings(&findings, style);
+        format!("{}\n{findings}", render_report(&report, style))
+    };
+    let evil = shown("a\u{1b}[2J\n\u{9b}2J\u{202e}pool forged");
+    let unsafe_lines = evil.lines().filter(|line| !Printable(line).is_safe());
+    assert_eq!(unsafe_lines.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(evil.lines().count(), shown("a").lines().count(), "{evil}");
 }

@@ -57,10 +57,10 @@ impl Site {
     }
 
     async fn route<T>(&self, request: &Request<T>) -> Response<Body> {
-        let query = request.uri().query().unwrap_or_default();
-        if let Err(refused) = self.guard.check(request.headers(), query) {
+        if let Err(refused) = self.guard.check(request.uri(), request.headers()) {
             return refusal(refused);
         }
+        let query = request.uri().query().unwrap_or_default();
         if request.method() != Method::GET {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
             let allowed = HeaderValue::from_static("GET");

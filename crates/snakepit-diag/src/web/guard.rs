@@ -3,7 +3,11 @@
 
 use std::net::SocketAddr;
 
-use hyper::header::{HOST, HeaderMap, ORIGIN};
+use hyper::Uri;
+use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
+use hyper::http::uri::Scheme;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Length of a token in bytes.
 const BYTES: usize = 24;
@@ -19,7 +23,7 @@ pub(super) struct Guard {
 /// The reason for which a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The `Host` header names another host, as in DNS rebinding.
+    /// The `Host` header or the address names another host, as in DNS rebinding.
     Host,
     /// Another page sent the request.
     Origin,
@@ -42,22 +46,26 @@ impl Guard {
         &self.token
     }
 
-    /// Checks a request's headers and its query string.
-    pub(super) fn check(&self, headers: &HeaderMap, query: &str) -> Result<(), Refused> {
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    /// Checks the address and the headers of a request.
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let own = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
-        let hosts = headers.get_all(HOST).iter().count();
-        if hosts != 1 || !text(HOST).is_some_and(own) {
+        // A request in absolute form names its host twice.
+        let named = uri.authority().is_none_or(|named| own(named.as_str()));
+        let scheme = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP);
+        if !named || !scheme || !only(headers, HOST).is_some_and(|host| host.is_some_and(own)) {
             return Err(Refused::Host);
         }
         // Browsers send `Origin` in most cross-origin requests, and newer ones always send
         // `Sec-Fetch-Site`.
-        let origin =
-            text(ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(own));
-        let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
-        if !origin || !site.is_none_or(|site| matches!(site, b"same-origin" | b"none")) {
+        let origin = |origin: &str| origin.strip_prefix("http://").is_some_and(own);
+        let site = |site: &str| matches!(site, "same-origin" | "none");
+        let allowed = |name, allow: &dyn Fn(&str) -> bool| {
+            only(headers, name).is_some_and(|value| value.is_none_or(allow))
+        };
+        if !allowed(ORIGIN, &origin) || !allowed(SEC_FETCH_SITE, &site) {
             return Err(Refused::Origin);
         }
+        let query = uri.query().unwrap_or_default();
         let token = value(query, "token").unwrap_or_default();
         if same(token.as_bytes(), self.token.as_bytes()) {
             Ok(())
@@ -77,6 +85,16 @@ impl Refused {
             }
             Self::Token => "the token is wrong: open the address that the server printed\n",
         }
+    }
+}
+
+/// Returns the value of a header that may appear once, `Some(None)` if it is absent. `None` if it
+/// is repeated. A value that is no text counts as empty.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<Option<&str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => None,
+        (value, None) => Some(value.map(|value| value.to_str().unwrap_or_default())),
     }
 }
 
@@ -113,7 +131,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        guard.check(&map, query)
+        guard.check(&format!("/?{query}").parse().unwrap(), &map)
     }
 
     #[test]
@@ -140,6 +158,22 @@ mod tests {
                 Err(Refused::Origin),
             ),
             (&[host, ("origin", "null")], Err(Refused::Origin)),
+            (
+                &[
+                    host,
+                    ("origin", "http://127.0.0.1:4000"),
+                    ("origin", "http://evil.example"),
+                ],
+                Err(Refused::Origin),
+            ),
+            (
+                &[
+                    host,
+                    ("sec-fetch-site", "none"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                Err(Refused::Origin),
+            ),
             (
                 &[host, ("sec-fetch-site", "cross-site")],
                 Err(Refused::Origin),
@@ -170,6 +204,24 @@ mod tests {
         assert_eq!(check(&guard, &[host], &with_more), Ok(()));
         assert_eq!(guard.token().len(), 2 * BYTES);
         assert_ne!(guard.token(), self::guard().token());
+    }
+
+    #[test]
+    fn a_request_in_absolute_form_names_the_server() {
+        let guard = guard();
+        let headers = HeaderMap::from_iter([(HOST, "127.0.0.1:4000".parse().unwrap())]);
+        let token = guard.token();
+        for (start, expected) in [
+            ("http://127.0.0.1:4000", Ok(())),
+            ("http://localhost:4000", Ok(())),
+            ("http://evil.example", Err(Refused::Host)),
+            ("http://127.0.0.1:4001", Err(Refused::Host)),
+            ("http://user@127.0.0.1:4000", Err(Refused::Host)),
+            ("https://127.0.0.1:4000", Err(Refused::Host)),
+        ] {
+            let uri = format!("{start}/?token={token}").parse().unwrap();
+            assert_eq!(guard.check(&uri, &headers), expected, "{start}");
+        }
     }
 
     #[test]

@@ -1,19 +1,15 @@
 //! Hosts that are missing, disappear, or are not hosts at all.
 
-use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use futures_util::StreamExt as _;
-use http_body_util::StreamBody;
-use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use snakepit_core::error::ErrorCode;
 use snakepit_diag::{AdminError, Client, Hosts};
 
+use crate::fake_hosts::serve_as;
 use crate::support::Host;
 
 impl Host {
@@ -196,28 +192,6 @@ async fn a_recording_that_is_none_is_told_by_its_name() {
     assert_eq!(unknown.code(), ErrorCode::NoHost);
 }
 
-/// Serves one connection on which every request is answered with this message.
-async fn serve_as(listener: tokio::net::UnixListener, message: &'static [u8]) {
-    let answer = |_: hyper::Request<Incoming>| async move {
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-        let data = [&[0], &length[..], message].concat();
-        let trailers =
-            HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from(0))]);
-        let frames = [Frame::data(Bytes::from(data)), Frame::trailers(trailers)];
-        let body = futures_util::stream::iter(frames.map(Ok::<_, Infallible>));
-        let mut response = hyper::Response::new(StreamBody::new(body));
-        let kind = HeaderValue::from_static("application/grpc");
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-        Ok::<_, Infallible>(response)
-    };
-    let (stream, _) = listener.accept().await.unwrap();
-    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    // The client disconnects when it has seen enough.
-    let _ = http
-        .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer))
-        .await;
-}
-
 #[tokio::test]
 async fn an_older_and_a_newer_host_are_told_by_their_version() {
     let mut host = Host::start(1).await;
@@ -226,7 +200,8 @@ async fn an_older_and_a_newer_host_are_told_by_their_version() {
     for (message, version) in [(&b""[..], 0), (&[0x08, 2], 2)] {
         fs::remove_file(host.socket()).unwrap();
         let listener = tokio::net::UnixListener::bind(host.socket()).unwrap();
-        let (error, ()) = tokio::join!(refused(&host), serve_as(listener, message));
+        let served = serve_as(listener, |_| vec![message.to_vec()]);
+        let (error, ()) = tokio::join!(refused(&host), served);
         assert!(
             matches!(error, AdminError::Version { theirs, ours: 1, .. } if theirs == version),
             "{error:?}"

@@ -3,6 +3,8 @@
 
 mod actions;
 mod bad_hosts;
+mod crowds;
+mod fake_hosts;
 mod looks;
 mod other_users;
 mod recordings;
