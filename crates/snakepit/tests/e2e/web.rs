@@ -318,7 +318,13 @@ fn strangers_are_refused_and_slow_browsers_harm_nobody() {
         assert!(head.contains(part), "{part}: {head}");
     }
     assert!(!body.contains(&token), "the page itself does not have it");
+    let origins = format!(
+        "Origin: http://{}\r\nOrigin: http://evil.example\r\n",
+        server.address()
+    );
     for (line, headers) in [
+        (format!("GET /?token={token}"), &*origins),
+        (format!("GET http://evil.example/?token={token}"), ""),
         ("GET /".to_owned(), ""),
         ("GET /?token=0".to_owned(), ""),
         ("GET /events".to_owned(), ""),

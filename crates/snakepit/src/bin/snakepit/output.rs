@@ -115,9 +115,37 @@ pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "warning: {}", Printable(text));
 }
 
-/// Prints text that was laid out for a terminal, including colours, and flushes it.
+/// Prints text that was laid out for a terminal and flushes it. Colours stay; other control
+/// characters are escaped.
 pub(crate) fn painted(text: &str) -> Result<(), Failure> {
-    raw(text.as_bytes())
+    raw(coloured(text).as_bytes())
+}
+
+/// Escapes control characters, except for line breaks and the sequences that select a colour.
+fn coloured(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        let mut parts = line.split("\u{1b}[");
+        out.push_str(&Printable(parts.next().unwrap_or_default()).to_text());
+        for part in parts {
+            let codes = part.find(|c: char| !c.is_ascii_digit() && c != ';');
+            let (codes, rest) = part.split_at(codes.unwrap_or(part.len()));
+            match rest.strip_prefix('m') {
+                Some(rest) => {
+                    out.extend(["\u{1b}[", codes, "m"]);
+                    out.push_str(&Printable(rest).to_text());
+                }
+                None => {
+                    out.push_str("\\u{1b}[");
+                    out.push_str(&Printable(part).to_text());
+                }
+            }
+        }
+    }
+    out
 }
 
 fn raw(line: &[u8]) -> Result<(), Failure> {
@@ -138,7 +166,23 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
 mod tests {
     use serde_json::json;
 
-    use super::json_text;
+    use super::{coloured, json_text};
+
+    #[test]
+    fn of_all_control_sequences_only_colours_stay() {
+        for (text, shown) in [
+            ("a\n\u{1b}[1;31mred\u{1b}[0m\n", None),
+            (
+                "\u{1b}[2Jx\u{1b}[1m\u{1b}",
+                Some("\\u{1b}[2Jx\u{1b}[1m\\u{1b}"),
+            ),
+            ("\u{1b}]8;;a\u{7}", Some("\\u{1b}]8;;a\\u{7}")),
+            ("\u{1b}[31", Some("\\u{1b}[31")),
+            ("a\r\u{9b}31m", Some("a\\r\\u{9b}31m")),
+        ] {
+            assert_eq!(coloured(text), shown.unwrap_or(text));
+        }
+    }
 
     #[test]
     fn json_has_no_control_characters_and_means_the_same() {
