@@ -60,8 +60,8 @@ pub struct ServeOptions {
     pub max_unsent: usize,
     /// Largest total size in bytes of the messages of one client's requests, counted from the
     /// announcement of their length until they are answered; 128 MiB by default. A request beyond
-    /// it fails with RESOURCE_EXHAUSTED. The bytes of a single message always fit. What the elements
-    /// of its lists and maps take in memory counts as well, while they arrive.
+    /// it fails with RESOURCE_EXHAUSTED. The bytes of a single message always fit. What the
+    /// elements of its lists and maps take in memory counts as well, while they arrive.
     pub max_received_connection: usize,
     /// Largest total size in bytes of the messages of all requests; 256 MiB by default. Beyond it a
     /// client may have 1 MiB. Beyond half of it, a connection whose client sends nothing of a

@@ -140,8 +140,8 @@ impl Account {
         self.add(bytes, 0)
     }
 
-    /// Counts `bytes` that a message of `length` counted bytes takes beside them once it is decoded,
-    /// after `before` other ones. All together have the limit of a connection.
+    /// Counts `bytes` that a message of `length` counted bytes takes beside them once it is
+    /// decoded, after `before` other ones. All together have the limit of a connection.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED if the message takes more, or if too much is pending already.

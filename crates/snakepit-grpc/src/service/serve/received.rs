@@ -1,6 +1,6 @@
-//! The bytes of requests: counted when they are announced, because a message begins with its length,
-//! for which memory is allocated at once; and looked at while they arrive, because a message may
-//! become a hundred times as large when it is decoded.
+//! The bytes of requests. They are counted when they are announced, because a message begins with
+//! its length, for which memory is allocated at once. They are examined while they arrive, because
+//! a message may become a hundred times as large when it is decoded.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
