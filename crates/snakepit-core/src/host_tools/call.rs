@@ -45,9 +45,8 @@ impl Inner {
         if depth > limit {
             let message =
                 format!("host tool `{name}`: calls are nested {depth} deep, more than {limit}");
-            let mut error = Fault::from(ToolError::new(ErrorCode::TooDeep, message));
-            error.help = "end the recursion, or raise `host_tools.max_depth`".into();
-            return Err(error);
+            let help = "end the recursion, or raise `host_tools.max_depth`";
+            return Err(failure(ErrorCode::TooDeep, message, help));
         }
         self.check_size(&name, "arguments", args)?;
         let deadline = call.deadline;
@@ -91,18 +90,16 @@ impl Inner {
             return Ok(());
         }
         let message = format!("host tool `{name}`: {what} of {size} bytes are more than {limit}");
-        let mut error = Fault::from(ToolError::new(ErrorCode::PayloadTooLarge, message));
-        error.help = "send less at a time, or raise `host_tools.max_payload`".into();
-        Err(error)
+        let help = "send less at a time, or raise `host_tools.max_payload`";
+        Err(failure(ErrorCode::PayloadTooLarge, message, help))
     }
 
     pub(super) async fn call(
         &self,
-        call: ToolCall,
+        mut call: ToolCall,
         name: &str,
         args: Payload,
     ) -> Result<Payload, Fault> {
-        let mut call = call;
         let mut journal = Journal::begin(self, &mut call, name);
         let result = self.run(call, name, args).await;
         journal.end(result.as_ref().err().map(|error| error.code));
@@ -110,7 +107,6 @@ impl Inner {
     }
 
     async fn run(&self, call: ToolCall, name: &str, args: Payload) -> Result<Payload, Fault> {
-        let admitted = self.admit(call, name, &args)?;
         let Admitted {
             name,
             tool,
@@ -118,7 +114,7 @@ impl Inner {
             deadline,
             guard: _guard,
             hold,
-        } = admitted;
+        } = self.admit(call, name, &args)?;
         let run = async {
             match &tool.run {
                 Run::Sync(run) => {
@@ -129,10 +125,8 @@ impl Inner {
                     // The function is called inside the block, because it may panic before it
                     // returns its future.
                     let running = AssertUnwindSafe(async { run(context, args).await });
-                    running
-                        .catch_unwind()
-                        .await
-                        .unwrap_or_else(|panic| Err(panicked(&name, &*panic)))
+                    let ended = running.catch_unwind().await;
+                    ended.unwrap_or_else(|panic| Err(panicked(&name, &*panic)))
                 }
                 Run::Stream(_) => Err(wrong_kind(&name, "returns a stream", "open its stream")),
             }
@@ -176,11 +170,10 @@ impl Inner {
 
     pub(super) fn open_stream(
         self: &Arc<Self>,
-        call: ToolCall,
+        mut call: ToolCall,
         name: &str,
         args: Payload,
     ) -> Result<ToolStream, Fault> {
-        let mut call = call;
         let mut journal = Journal::begin(self, &mut call, name);
         match self.open(call, name, args) {
             Ok(mut stream) => {
@@ -196,26 +189,20 @@ impl Inner {
 
     fn open(self: &Arc<Self>, call: ToolCall, name: &str, args: Payload) -> Result<Guarded, Fault> {
         let admitted = self.admit(call, name, &args)?;
-        let Admitted {
-            name,
-            tool,
-            context,
-            deadline,
-            guard,
-            hold,
-        } = admitted;
-        let Run::Stream(run) = &tool.run else {
+        let (name, context) = (admitted.name, admitted.context);
+        let Run::Stream(run) = &admitted.tool.run else {
             return Err(wrong_kind(&name, "returns one result", "call it"));
         };
         let opened = catch_unwind(AssertUnwindSafe(|| run(context, args)));
         let results = opened.unwrap_or_else(|panic| Err(panicked(&name, &*panic)))?;
+        let timer = |deadline| Box::pin(sleep_until(deadline));
         Ok(Guarded {
             inner: Arc::clone(self),
             name,
             results: Some(results),
-            deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
-            _guard: guard,
-            _hold: hold,
+            deadline: admitted.deadline.map(timer),
+            _guard: admitted.guard,
+            _hold: admitted.hold,
             journal: None,
         })
     }
@@ -283,26 +270,26 @@ fn unknown(name: &str, near: &[String]) -> Fault {
         "host tool `{}` does not exist or is not exposed",
         names::short(name)
     );
-    let mut error = Fault::from(ToolError::new(ErrorCode::UnknownHostTool, message));
-    error.help = match near.first() {
+    let help = match near.first() {
         Some(near) => format!("did you mean `{near}`?"),
         None => "register it, and mark it as exposed".into(),
     };
-    error
+    failure(ErrorCode::UnknownHostTool, message, help)
 }
 
 fn late(name: &str) -> Fault {
     let message = format!("host tool `{name}` did not end in time");
-    let mut error = Fault::from(ToolError::new(ErrorCode::HostToolTimeout, message));
-    error.help = "allow the call more time, or make the tool faster".into();
-    error
+    let help = "allow the call more time, or make the tool faster";
+    failure(ErrorCode::HostToolTimeout, message, help)
 }
 
 fn wrong_kind(name: &str, what: &str, instead: &str) -> Fault {
     let message = format!("host tool `{name}` {what}");
-    let mut error = Fault::from(ToolError::new(ErrorCode::WrongCallKind, message));
-    error.help = format!("{instead} instead");
-    error
+    failure(
+        ErrorCode::WrongCallKind,
+        message,
+        format!("{instead} instead"),
+    )
 }
 
 fn panicked(name: &str, panic: &(dyn Any + Send)) -> Fault {
@@ -312,7 +299,12 @@ fn panicked(name: &str, panic: &(dyn Any + Send)) -> Fault {
         "host tool `{name}` panicked: {}",
         text.unwrap_or("no message")
     );
-    let mut error = Fault::from(ToolError::new(ErrorCode::HostToolPanicked, message));
-    error.help = "fix the host tool; the host continues to run".into();
+    let help = "fix the host tool; the host continues to run";
+    failure(ErrorCode::HostToolPanicked, message, help)
+}
+
+fn failure(code: ErrorCode, message: String, help: impl Into<String>) -> Fault {
+    let mut error = Fault::from(ToolError::new(code, message));
+    error.help = help.into();
     error
 }

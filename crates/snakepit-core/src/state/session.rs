@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::config::ConfigError;
 use crate::events::Events;
 use crate::id::SessionId;
-use crate::value::{Metadata, Value, metadata, names};
+use crate::value::{Value, metadata, names};
 pub use config::{SessionConfig, SessionOptions};
 pub use error::{Quota, StateError};
 pub use handle::Session;
@@ -109,18 +109,18 @@ impl Sessions {
         options: SessionOptions,
     ) -> Result<Session, StateError> {
         let id = id.into();
-        let SessionOptions { ttl, metadata } = options;
-        self.try_create(&id, ttl, &metadata)?
+        self.try_create(&id, &options)?
             .ok_or(StateError::SessionExists(id))
     }
 
+    /// Creates a session. `None` if there is one of this id.
     fn try_create(
         &self,
         id: &SessionId,
-        ttl: Option<Duration>,
-        metadata: &Metadata,
+        options: &SessionOptions,
     ) -> Result<Option<Session>, StateError> {
         Self::check_id(id)?;
+        let SessionOptions { ttl, metadata } = options;
         let ttl = nanos(ttl.unwrap_or(self.config().ttl));
         if ttl == 0 {
             return Err(StateError::Invalid {
@@ -156,7 +156,7 @@ impl Sessions {
             let session = match self.get(id) {
                 Ok(session) => Some(session),
                 Err(StateError::Closed) => return Ok(None),
-                Err(_) => match self.try_create(id, None, &Metadata::new()) {
+                Err(_) => match self.try_create(id, &SessionOptions::default()) {
                     Err(StateError::Quota { .. } | StateError::Closed) => return Ok(None),
                     created => created?,
                 },
@@ -196,12 +196,11 @@ impl Sessions {
         options: SessionOptions,
     ) -> Result<Session, StateError> {
         let id = id.into();
-        let SessionOptions { ttl, metadata } = options;
         loop {
             if let Ok(session) = self.get(&id) {
                 return Ok(session);
             }
-            if let Some(session) = self.try_create(&id, ttl, &metadata)? {
+            if let Some(session) = self.try_create(&id, &options)? {
                 return Ok(session);
             }
         }
