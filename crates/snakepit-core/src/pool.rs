@@ -37,6 +37,7 @@ use crate::runtime::current_runtime;
 pub use crate::schedule::{Affinity, Fairness, QueueBound};
 use crate::value::Payload;
 use crate::worker::WorkerProfile;
+use call::attempt::Attempt;
 use call::journal::{self, Journal};
 use call::limits::Limits;
 pub use call::{ManyStream, ReplyStream};
@@ -175,11 +176,18 @@ impl Pool {
                 let options = in_session.as_deref().unwrap_or(options);
                 let progress = &mut journal.progress;
                 let limits = Limits::made_at(now, &shared.config, &progress.tool, options, false);
+                let mut attempt = Attempt {
+                    shared: self.shared(),
+                    progress,
+                    args,
+                    options,
+                    limits,
+                };
                 if shared.has_policies {
                     // Boxed, so that other calls do not carry the room for it.
-                    Box::pin(self.execute_with_policies(progress, args, options, &limits)).await
+                    Box::pin(attempt.with_policies()).await
                 } else {
-                    pin!(self.call(progress, args, options, &limits)).await
+                    pin!(attempt.call()).await
                 }
             }
         };
@@ -206,7 +214,7 @@ impl Pool {
         let (shared, now) = (self.shared(), Instant::now());
         let traced = journal::trace(shared, options, now);
         let mut journal = Journal::begin(Arc::clone(shared), tool.into(), traced, now);
-        let begun = call::stream::begin(self, &mut journal.progress, args, options, now).await;
+        let begun = call::stream::begin(shared, &mut journal.progress, args, options, now).await;
         match begun {
             Ok(begun) => Ok(ReplyStream::new(self.clone(), begun, journal)),
             Err(error) => {

@@ -77,8 +77,8 @@ pub(crate) struct State {
     spares: Vec<Spare>,
     scaling: Option<Scaling>,
     closing: bool,
-    /// A worker is held for an isolated call.
-    held: bool,
+    /// A worker is reserved for an isolated call.
+    reserved: bool,
     gave_up: Option<Arc<StartError>>,
     /// The error of the last start. `None` once a worker is ready again.
     failed_start: Option<Arc<StartError>>,
@@ -112,7 +112,7 @@ impl State {
             spares: Vec::new(),
             scaling: config.autoscale.as_ref().map(Scaling::new),
             closing: false,
-            held: false,
+            reserved: false,
             gave_up: None,
             failed_start: None,
             tools: None,

@@ -9,9 +9,10 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
+use super::behind;
+use super::in_flight::Answer;
 use super::lease::Lease;
 use super::overdue::Overdue;
-use super::{behind, explain};
 use crate::events::emit;
 use crate::events::open_span::{OpenSpan, text};
 use crate::id::{CallId, WorkerId};
@@ -26,27 +27,34 @@ use crate::worker::{CallError, ChunkStream, ItemResult, StopStep, Stopped, Worke
 /// if the call was over before the worker received the cancellation.
 const REPORT: Duration = Duration::from_millis(100);
 
-/// Waits for the end of a call's result, after which its slot is free.
-pub(super) trait Rest: Send + 'static {
-    fn rest(self) -> impl Future<Output = Result<(), CallError>> + Send;
+/// The part of a call's result that its worker has not delivered yet.
+pub(super) trait Drain: Send + 'static {
+    /// Waits for the end of the result, after which the slot is free.
+    fn drain(self) -> impl Future<Output = Result<(), CallError>> + Send;
 }
 
-impl Rest for Payload {
-    async fn rest(self) -> Result<(), CallError> {
+impl<T: Drain> Drain for Answer<T> {
+    async fn drain(self) -> Result<(), CallError> {
+        self.await?.drain().await
+    }
+}
+
+impl Drain for Payload {
+    async fn drain(self) -> Result<(), CallError> {
         Ok(())
     }
 }
 
-impl Rest for Vec<ItemResult> {
-    async fn rest(self) -> Result<(), CallError> {
+impl Drain for Vec<ItemResult> {
+    async fn drain(self) -> Result<(), CallError> {
         self.into_iter()
             .last()
             .map_or(Ok(()), |last| last.map(drop))
     }
 }
 
-impl Rest for ChunkStream {
-    async fn rest(mut self) -> Result<(), CallError> {
+impl Drain for ChunkStream {
+    async fn drain(mut self) -> Result<(), CallError> {
         while let Some(chunk) = self.next().await {
             chunk?;
         }
@@ -144,8 +152,8 @@ pub(super) fn cancel(
                 }
                 None => {
                     // The worker has no other calls and gets no further ones.
-                    let stacks =
-                        explain::look(&**lease.worker(), shared.config.timeout_stacks).await;
+                    let wait = shared.config.timeout_stacks;
+                    let stacks = foreign::stacks(&**lease.worker(), wait).await;
                     emit!(
                         shared.hub,
                         WorkerKilled {

@@ -25,7 +25,7 @@ use crate::schedule::{Ask, HOME_LIMIT, QueueBound};
 const UNMEASURED: Duration = Duration::from_millis(100);
 
 /// An admission request.
-pub(super) struct Want<'a> {
+pub(super) struct AcquireRequest<'a> {
     pub(super) options: &'a CallOptions,
     /// Number of calls that share the slot.
     pub(super) items: u64,
@@ -39,16 +39,16 @@ pub(super) struct Want<'a> {
     pub(super) again: bool,
 }
 
-impl<'a> Want<'a> {
-    /// Creates the request for one call of `bytes` bytes, which its worker has given back.
-    pub(super) const fn again(options: &'a CallOptions, bytes: usize) -> Self {
+impl<'a> AcquireRequest<'a> {
+    /// Creates the request for one call of `bytes` bytes, in its turn and without deadlines.
+    pub(super) const fn new(options: &'a CallOptions, bytes: usize) -> Self {
         Self {
             options,
             items: 1,
             bytes,
             limits: None,
             ahead: false,
-            again: true,
+            again: false,
         }
     }
 }
@@ -63,36 +63,34 @@ pub(super) enum Admitted {
 
 impl Shared {
     /// Takes a slot or a place in the queue. Every rejection is counted.
-    pub(super) fn admit(self: &Arc<Self>, want: &Want<'_>) -> Result<Admitted, Error> {
-        let (options, items) = (want.options, want.items);
+    pub(super) fn admit(self: &Arc<Self>, request: &AcquireRequest<'_>) -> Result<Admitted, Error> {
+        let (options, items) = (request.options, request.items);
         let ancestors = match options.chain.depth() {
             0 => Vec::new(),
             _ => options.chain.slots_of(&self.mark),
         };
         // Taken before the lock of the pool, and only for nested calls.
         let nesting = Nesting::of(&options.chain);
-        let now = want.limits.map_or_else(Instant::now, Limits::from);
-        let limits = want.limits.filter(|_| self.config.reject_early);
-        let affinity = options.affinity.unwrap_or(self.config.affinity);
-        let bound = options.session.is_some() && affinity.is_strict();
+        let now = request.limits.map_or_else(Instant::now, Limits::from);
+        let limits = request.limits.filter(|_| self.config.reject_early);
         let admission = Admission {
             ask: Ask {
-                affinity,
-                now: bound.then(Instant::now),
+                affinity: options.affinity.unwrap_or(self.config.affinity),
+                now: self.is_bound(options).then(Instant::now),
                 ancestors: &ancestors,
-                bounded: want.limits.is_some(),
-                bytes: want.bytes,
+                bounded: request.limits.is_some(),
+                bytes: request.bytes,
                 fair_key: options.fair_key.as_ref(),
                 weight: options.fair_weight.map_or(1, NonZeroU16::get),
                 patience: limits.map(Limits::patience),
-                ahead: want.ahead,
+                ahead: request.ahead,
                 // The call is older than all waiting ones.
-                place: want.again.then_some(0),
+                place: request.again.then_some(0),
                 ..Ask::new(options.session.as_ref())
             },
             items,
-            again: want.again,
-            over: want.limits.and_then(Limits::over),
+            again: request.again,
+            over: request.limits.and_then(Limits::over),
             now,
         };
         let mut receiver = None;
@@ -131,6 +129,12 @@ impl Shared {
             }
             Err(refusal) => Err(self.refuse(refusal, options, available)),
         }
+    }
+
+    /// Returns true if only one worker may serve the call: that of its session.
+    pub(super) fn is_bound(&self, options: &CallOptions) -> bool {
+        let affinity = options.affinity.unwrap_or(self.config.affinity);
+        options.session.is_some() && affinity.is_strict()
     }
 
     fn tell_capacity(&self, load: Load, rejected: bool) {

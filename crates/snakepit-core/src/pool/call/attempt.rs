@@ -1,59 +1,129 @@
-//! One attempt of a call, and how it is sent.
+//! One attempt of a call: its slot, and its sending. A call that a worker returns before it has
+//! begun it, because a call that cannot be stopped blocks it, is made elsewhere.
 
 use std::sync::Arc;
 
+use super::abandon::Drain;
+use super::admission::{AcquireRequest, Admitted};
+use super::in_flight::{Answer, InFlight, WorkerFuture};
 use super::journal::Progress;
 use super::lease::Lease;
-use super::limits::Limits;
-use super::request::request;
-use super::running::Running;
-use crate::call::CallOptions;
+use super::limits::{Limit, Limits};
+use crate::call::{CallOptions, Request};
 use crate::error::Error;
-use crate::pool::Pool;
+use crate::id::Slot;
+use crate::pool::shared::Shared;
 use crate::value::Payload;
+use crate::worker::Worker;
 
-impl Pool {
-    /// Makes one attempt of a call, if its policies accept it.
-    pub(super) async fn once(
-        &self,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let shared = self.shared();
-        let harmless = shared.may_run_alone(&progress.tool, options);
-        let alone = shared.screen(progress, &args, options, harmless)?;
-        let pass = shared.pass(progress, 1)?;
-        let result = if alone {
-            Box::pin(self.attempt_isolated(progress, args, options, limits)).await
-        } else {
-            self.call(progress, args, options, limits).await
+/// One attempt of a call, a stream or a batch.
+pub(crate) struct Attempt<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) progress: &'a mut Progress,
+    /// The arguments. Empty for a batch.
+    pub(crate) args: Payload,
+    pub(crate) options: &'a CallOptions,
+    pub(crate) limits: Limits,
+}
+
+impl Attempt<'_> {
+    /// Obtains a slot for a call that its worker has given back. The call precedes all waiting
+    /// ones, since it had a slot, and gets its full queue time again.
+    pub(super) async fn slot_again(&mut self) -> Result<Lease, Error> {
+        self.progress.given_back(self.shared);
+        let request = AcquireRequest {
+            again: true,
+            ..AcquireRequest::new(self.options, self.args.bytes.len())
         };
-        if let Some(pass) = pass {
-            pass.end(result.as_ref().map(drop));
-        }
-        result
+        let wait = self
+            .shared
+            .config
+            .wait_of(&self.progress.tool, self.options);
+        let limits = &self.limits;
+        let until = || Some(limits.again(wait).queue);
+        self.shared.acquire(self.progress, &request, until).await
+    }
+
+    /// Makes a call that its worker has given back.
+    pub(super) async fn make_again(&mut self) -> Result<Payload, Error> {
+        let lease = self.slot_again().await?;
+        self.make_in(lease).await
     }
 
     /// Sends a call to its slot.
-    pub(super) fn begin_in(
-        &self,
+    pub(super) fn begin(&mut self, mut lease: Lease) -> InFlight<Answer<Payload>> {
+        let (shared, tool) = (self.shared, &self.progress.tool);
+        let harmless = shared.may_isolate(tool, self.options);
+        lease.blamed = shared.blamed(tool, &self.args, self.options, harmless);
+        let bytes = self.args.bytes.len();
+        self.send(lease, bytes, |worker, slot, request| {
+            worker.call(slot, request)
+        })
+    }
+
+    /// Sends the request to the worker of this lease, by the method of its kind of call. `bytes` is
+    /// the size of the arguments.
+    pub(super) fn send<T>(
+        &mut self,
         mut lease: Lease,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Running<Payload> {
-        let (shared, tool) = (self.shared(), &progress.tool);
-        let harmless = shared.may_run_alone(tool, options);
-        lease.suspect = shared.suspect(tool, &args, options, harmless);
-        lease.session.clone_from(&options.hold);
-        progress.dispatched(shared, &mut lease);
-        let request = request(limits, progress, args, options, &lease);
-        progress.sent(shared, &request, &lease, request.args.bytes.len());
+        bytes: usize,
+        method: impl FnOnce(Arc<dyn Worker>, Slot, Request) -> WorkerFuture<T>,
+    ) -> InFlight<Answer<T>>
+    where
+        T: Drain,
+    {
+        lease.session.clone_from(&self.options.hold);
+        self.progress.dispatched(self.shared, &mut lease);
+        let progress = &*self.progress;
+        let early = lease.early.as_ref();
+        let request = Request {
+            call: early.map_or_else(|| progress.attempt(), |early| early.call),
+            number: progress.call,
+            tool: Arc::clone(&progress.tool),
+            args: self.args.clone(),
+            session: self.options.session.clone(),
+            hold: self.options.hold.clone(),
+            deadline: self.limits.call.map(|(at, _)| at),
+            at: lease.since().unwrap_or_else(|| self.limits.from()),
+            chain: lease.chain(&self.options.chain),
+            trace: progress.trace(),
+            trace_state: progress.trace_state().clone(),
+            correlation: self.options.correlation.clone(),
+        };
+        self.progress.sent(self.shared, &request, &lease, bytes);
         let call = request.call;
-        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
-        Running::new(lease, call, future)
+        let future = method(Arc::clone(lease.worker()), lease.slot(), request);
+        InFlight::new(lease, call, future)
+    }
+
+    /// Makes a call in a slot; if a worker gives it back, makes it elsewhere, until it has run.
+    pub(super) async fn make_in(&mut self, mut lease: Lease) -> Result<Payload, Error> {
+        loop {
+            let mut call = self.begin(lease);
+            if let Some(reply) = call.ended(&self.limits, &self.progress.tool).await? {
+                call.succeed(self.progress);
+                return Ok(reply);
+            }
+            lease = self.slot_again().await?;
+        }
+    }
+}
+
+impl Shared {
+    /// Obtains a slot, now or from the queue. The call may wait there until the time that `until`
+    /// returns, or without end.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        progress: &mut Progress,
+        request: &AcquireRequest<'_>,
+        until: impl FnOnce() -> Option<Limit>,
+    ) -> Result<Lease, Error> {
+        match self.admit(request)? {
+            Admitted::Now(lease) => Ok(lease),
+            Admitted::Wait(waiting) => {
+                progress.queued(self, request.options, waiting.queue_size());
+                waiting.wait(until()).await
+            }
+        }
     }
 }

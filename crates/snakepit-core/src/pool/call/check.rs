@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::arrival::Arrival;
+use super::in_flight::InFlight;
 use super::lease::Lease;
 use super::limits::Limits;
-use super::running::Running;
 use crate::call::{CallChain, Request};
 use crate::error::Error;
 use crate::pool::event::{CheckFailure, Checked};
@@ -59,8 +59,8 @@ async fn run(shared: &Arc<Shared>, mut lease: Lease, checks: &[Arc<str>]) -> Out
         request.chain = lease.chain(&CallChain::default());
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
-        match Running::new(lease, call, future).run(&limits, check).await {
-            Ok(Some((_, next))) => lease = next,
+        match InFlight::new(lease, call, future).run(&limits, check).await {
+            Ok(Some(answered)) => (_, lease) = answered.into_parts(),
             Ok(None) | Err(Error::WorkerDied { .. }) => return None,
             Err(error) => return fail(told(&error)),
         }

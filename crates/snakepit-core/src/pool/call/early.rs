@@ -11,17 +11,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::admission::{Admitted, Want};
+use super::admission::{AcquireRequest, Admitted};
 use super::arrival::Arrival;
-use super::journal::Progress;
+use super::attempt::Attempt;
 use super::lease::Lease;
-use super::limits::Limits;
 use super::turn::Turn;
 use super::waiting::Waiting;
-use crate::call::CallOptions;
 use crate::error::Error;
-use crate::pool::Pool;
-use crate::pool::shared::Shared;
 use crate::pool::state::{Answer, Early};
 use crate::schedule::Ask;
 use crate::value::Payload;
@@ -34,102 +30,82 @@ enum Ended {
     Slot(Lease),
 }
 
-impl Pool {
+impl Attempt<'_> {
     /// Makes one call: in a slot, or ahead of its turn.
     ///
     /// Most calls get their own slot and end in it. The other cases are boxed; otherwise all calls
     /// would carry the room for them, from one future into the next.
-    pub(crate) async fn call(
-        &self,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let affinity = options.affinity.unwrap_or(self.config().affinity);
-        let bound = options.session.is_some() && affinity.is_strict();
-        let want = Want {
-            options,
-            items: 1,
-            bytes: args.bytes.len(),
-            limits: Some(limits),
-            ahead: !bound && options.chain.depth() == 0,
-            again: false,
+    pub(crate) async fn call(&mut self) -> Result<Payload, Error> {
+        let request = AcquireRequest {
+            limits: Some(&self.limits),
+            ahead: self.may_go_ahead(),
+            ..AcquireRequest::new(self.options, self.args.bytes.len())
         };
-        let slot = match self.shared().admit(&want)? {
+        let slot = match self.shared.admit(&request)? {
             Admitted::Now(lease) if lease.early.is_none() => Ended::Slot(lease),
-            admitted => Box::pin(self.in_turn(admitted, progress, &args, &want, limits)).await?,
+            admitted => Box::pin(self.in_turn(admitted)).await?,
         };
-        let mut running = match slot {
+        let mut call = match slot {
             Ended::Over(reply) => return Ok(reply),
-            Ended::Slot(own) => self.begin_in(own, progress, args.clone(), options, limits),
+            Ended::Slot(lease) => self.begin(lease),
         };
-        let ended = pin!(running.ended(limits, &progress.tool)).await?;
+        let ended = pin!(call.ended(&self.limits, &self.progress.tool)).await?;
         match ended {
             Some(reply) => {
-                running.succeed(progress);
+                call.succeed(self.progress);
                 Ok(reply)
             }
-            None => Box::pin(self.make_again(progress, args, options, limits)).await,
+            None => Box::pin(self.make_again()).await,
         }
     }
 
+    fn may_go_ahead(&self) -> bool {
+        !self.shared.is_bound(self.options) && self.options.chain.depth() == 0
+    }
+
     /// Waits until a call has a slot, or is over because it was sent ahead.
-    async fn in_turn(
-        &self,
-        admitted: Admitted,
-        progress: &mut Progress,
-        args: &Payload,
-        want: &Want<'_>,
-        limits: &Limits,
-    ) -> Result<Ended, Error> {
+    async fn in_turn(&mut self, admitted: Admitted) -> Result<Ended, Error> {
         let lease = match admitted {
             Admitted::Now(lease) => lease,
             Admitted::Wait(waiting) => {
-                progress.queued(self.shared(), want.options, waiting.queue_size());
-                let mut lease = waiting.wait(Some(limits.queue)).await?;
-                lease.leads = want.ahead && lease.worker().takes_ahead();
+                let size = waiting.queue_size();
+                self.progress.queued(self.shared, self.options, size);
+                let mut lease = waiting.wait(Some(self.limits.queue)).await?;
+                lease.leads = self.may_go_ahead() && lease.worker().takes_ahead();
                 lease
             }
         };
         if lease.early.is_none() {
             return Ok(Ended::Slot(lease));
         }
-        self.call_early(lease, progress, args, want, limits).await
+        self.call_early(lease).await
     }
 
     /// Makes a call that is sent ahead. It may come back and get a free slot.
-    async fn call_early(
-        &self,
-        mut lease: Lease,
-        progress: &mut Progress,
-        args: &Payload,
-        want: &Want<'_>,
-        limits: &Limits,
-    ) -> Result<Ended, Error> {
+    async fn call_early(&mut self, mut lease: Lease) -> Result<Ended, Error> {
         loop {
-            let running = self.begin_in(lease, progress, args.clone(), want.options, limits);
-            let early = match running.turn(limits).await? {
-                Turn::Back(early, _) => early,
-                Turn::Over(reply, lease) => {
-                    lease.succeed();
+            let mut call = self.begin(lease);
+            let early = match call.turn(&self.limits).await? {
+                Turn::Back(early) => early,
+                Turn::Over(reply) => {
+                    call.succeed(self.progress);
                     return Ok(Ended::Over(reply));
                 }
-                Turn::Own(mut running) => {
-                    let Some(reply) = running.ended(limits, &progress.tool).await? else {
-                        let lease = self.slot_again(progress, want, limits).await?;
-                        return Ok(Ended::Slot(lease));
+                Turn::Own => {
+                    let ended = call.ended(&self.limits, &self.progress.tool).await?;
+                    let Some(reply) = ended else {
+                        return Ok(Ended::Slot(self.slot_again().await?));
                     };
-                    running.succeed(progress);
+                    call.succeed(self.progress);
                     return Ok(Ended::Over(reply));
                 }
             };
-            progress.given_back(self.shared());
-            lease = match self.shared().queue_again(early, want)? {
+            self.progress.given_back(self.shared);
+            lease = match self.queue_again(early)? {
                 Admitted::Now(lease) => lease,
                 Admitted::Wait(waiting) => {
-                    progress.waits_again();
-                    waiting.wait(Some(limits.queue)).await?
+                    self.progress.waits_again();
+                    waiting.wait(Some(self.limits.queue)).await?
                 }
             };
             lease.leads = true;
@@ -138,32 +114,30 @@ impl Pool {
             }
         }
     }
-}
 
-impl Shared {
     /// Takes a slot for a call that has come back, or its old place in the queue.
-    fn queue_again(self: &Arc<Self>, early: Early, want: &Want<'_>) -> Result<Admitted, Error> {
-        let (now, options) = (Instant::now(), want.options);
+    fn queue_again(&self, early: Early) -> Result<Admitted, Error> {
+        let (now, options, shared) = (Instant::now(), self.options, self.shared);
         let (sender, receiver) = oneshot::channel();
         let ask = Ask {
-            affinity: options.affinity.unwrap_or(self.config.affinity),
+            affinity: options.affinity.unwrap_or(shared.config.affinity),
             bounded: false,
-            bytes: want.bytes,
+            bytes: self.args.bytes.len(),
             fair_key: options.fair_key.as_ref(),
             weight: options.fair_weight.map_or(1, NonZeroU16::get),
-            ahead: want.ahead,
+            ahead: self.may_go_ahead(),
             place: Some(early.place),
             ..Ask::new(options.session.as_ref())
         };
-        let answer = self.lock().admit_again(ask, || sender, early.queued, now);
-        match answer.map_err(|why| self.unavailable(why))? {
+        let answer = shared.lock().admit_again(ask, || sender, early.queued, now);
+        match answer.map_err(|why| shared.unavailable(why))? {
             Answer::Granted(granted, _) => {
-                let mut lease = Lease::new(Arc::clone(self), granted);
+                let mut lease = Lease::new(Arc::clone(shared), granted);
                 lease.begin(1, now);
                 Ok(Admitted::Now(lease))
             }
             Answer::Queued(ticket, queued) => {
-                let arrival = Arrival::new(Arc::clone(self), receiver);
+                let arrival = Arrival::new(Arc::clone(shared), receiver);
                 let waiting = Waiting::new(arrival, ticket, 1, early.queued, queued);
                 Ok(Admitted::Wait(waiting))
             }

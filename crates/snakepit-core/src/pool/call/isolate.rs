@@ -5,27 +5,26 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::hold::Hold;
-use super::journal::Progress;
+use super::attempt::Attempt;
+use super::blame::BlamedCall;
 use super::lease::Lease;
-use super::limits::Limits;
-use super::suspect::Suspect;
+use super::limits::Limit;
+use super::reservation::Reservation;
 use crate::call::CallOptions;
 use crate::error::{Error, Phase};
 use crate::events::emit;
-use crate::pool::Pool;
 use crate::pool::shared::Shared;
 use crate::pool::state::{Isolation, Outcome};
 use crate::value::Payload;
 
 /// A call that waits for a worker; counted when this is dropped.
-struct Waiting {
+struct IsolationWait {
     shared: Arc<Shared>,
     /// `None` once the call has a slot.
     outcome: Option<Outcome>,
 }
 
-impl Drop for Waiting {
+impl Drop for IsolationWait {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
             self.shared.lock().record(outcome, 1);
@@ -33,61 +32,49 @@ impl Drop for Waiting {
     }
 }
 
-impl Pool {
-    /// Makes a call with a worker for itself. An answer clears it of suspicion.
-    pub(super) async fn attempt_isolated(
-        &self,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let shared = self.shared();
-        let suspect = Suspect::new(&progress.tool, &args, options, true);
-        progress.queued(shared, options, shared.queue_size() + 1);
-        let lease = shared.alone(limits).await?;
+impl Attempt<'_> {
+    /// Makes a call with a worker for itself. An answer clears it of blame.
+    pub(super) async fn isolated(&mut self) -> Result<Payload, Error> {
+        let shared = self.shared;
+        let blamed = BlamedCall::new(&self.progress.tool, &self.args, self.options, true);
+        let queue_size = shared.lock().queued() + 1;
+        self.progress.queued(shared, self.options, queue_size);
+        let lease = shared.isolate(self.limits.queue).await?;
         emit!(
             shared.hub,
             CallIsolated {
                 pool: shared.config.name.clone(),
                 worker: lease.id().clone(),
-                call: progress.call,
-                tool: Arc::clone(&progress.tool),
+                call: self.progress.call,
+                tool: Arc::clone(&self.progress.tool),
             }
         );
-        let result = self.make_in(lease, progress, args, options, limits).await;
+        let result = self.make_in(lease).await;
         if matches!(result, Ok(_) | Err(Error::Tool(_))) {
-            suspect.acquit(shared);
+            blamed.acquit(shared);
         }
         result
     }
 }
 
 impl Shared {
-    fn queue_size(&self) -> usize {
-        self.lock().queued()
-    }
-
     /// Returns true if the call may be isolated: running it twice is harmless, and any worker will
     /// do. A call nested in another one would wait for its caller's own worker.
-    pub(super) fn may_run_alone(&self, tool: &str, options: &CallOptions) -> bool {
+    pub(super) fn may_isolate(&self, tool: &str, options: &CallOptions) -> bool {
         if self.slots == 1 || self.config.quarantine.is_none() {
             return false;
         }
-        let affinity = options.affinity.unwrap_or(self.config.affinity);
-        let bound = options.session.is_some() && affinity.is_strict();
         let nested = options.chain.depth() > 0;
-        !bound && !nested && self.config.is_idempotent(tool, options)
+        !self.is_bound(options) && !nested && self.config.is_idempotent(tool, options)
     }
 
     /// Waits for a worker without other calls, as long as a call may wait in the queue.
-    async fn alone(self: &Arc<Self>, limits: &Limits) -> Result<Lease, Error> {
+    async fn isolate(self: &Arc<Self>, (until, after): Limit) -> Result<Lease, Error> {
         self.lock().await_isolation();
-        let mut waiting = Waiting {
+        let mut waiting = IsolationWait {
             shared: Arc::clone(self),
             outcome: Some(Outcome::Cancelled),
         };
-        let (until, after) = limits.queue;
         match timeout_at(until, self.empty_worker()).await {
             Ok(Ok(mut lease)) => {
                 waiting.outcome = None;
@@ -107,34 +94,34 @@ impl Shared {
         }
     }
 
-    /// Holds a worker, waits until its calls have ended and takes a slot. Only one worker is held
-    /// at a time, so that the others serve.
+    /// Reserves a worker, waits until its calls have ended and takes a slot. Only one worker is
+    /// reserved at a time, so that the others serve.
     async fn empty_worker(self: &Arc<Self>) -> Result<Lease, Error> {
-        let mut hold: Option<Box<Hold>> = None;
+        let mut reservation: Option<Box<Reservation>> = None;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let void = |hold: &Hold| self.lock().is_hold_void(hold.key);
-            if hold.as_deref().is_some_and(void) {
-                // The worker is gone, or another one will be empty sooner. Dropping the hold
+            let void = |own: &Reservation| self.lock().is_reservation_void(own.key);
+            if reservation.as_deref().is_some_and(void) {
+                // The worker is gone, or another one will be empty sooner. Dropping the reservation
                 // permits another.
-                hold = None;
+                reservation = None;
             }
-            let own = hold.as_ref().map(|hold| hold.key);
+            let own = reservation.as_ref().map(|own| own.key);
             let isolation = self.lock().isolate(own);
             let Isolation {
-                held,
+                reserved,
                 granted,
                 effects,
             } = isolation.map_err(|why| self.unavailable(why))?;
             self.apply(effects);
-            if let Some(key) = held {
+            if let Some(key) = reserved {
                 let shared = Arc::clone(self);
-                hold = Some(Box::new(Hold { shared, key }));
+                reservation = Some(Box::new(Reservation { shared, key }));
             }
             if let Some(granted) = granted {
                 let mut lease = Lease::new(Arc::clone(self), granted);
-                lease.alone = hold;
+                lease.reservation = reservation;
                 return Ok(lease);
             }
             changed.await;

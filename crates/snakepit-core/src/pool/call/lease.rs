@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::explain::TimedOut;
-use super::hold::Hold;
-use super::suspect::Suspect;
+use super::blame::BlamedCall;
+use super::reservation::Reservation;
 use crate::call::CallChain;
 use crate::error::Error;
 use crate::events::open_span::OpenSpan;
@@ -31,12 +30,12 @@ pub(super) struct Lease {
     pub(super) early: Option<Early>,
     /// Other calls may follow once the call is sent.
     pub(super) leads: bool,
-    /// The call as a suspect. `None` without a quarantine.
-    pub(super) suspect: Option<Box<Suspect>>,
+    /// The call to blame for the worker's death. `None` without a quarantine.
+    pub(super) blamed: Option<Box<BlamedCall>>,
     /// Keeps the call's session from expiring.
     pub(super) session: Option<SessionHold>,
-    /// Keeps other calls out of the worker.
-    pub(super) alone: Option<Box<Hold>>,
+    /// Reserves the worker for the call. `None` if other calls may share it.
+    pub(super) reservation: Option<Box<Reservation>>,
     /// Number of the call. `None` for a health check.
     pub(super) number: Option<CallId>,
     /// Span of the call. `None` if it is not recorded.
@@ -62,9 +61,9 @@ impl Lease {
             since: None,
             early,
             leads: false,
-            suspect: None,
+            blamed: None,
             session: None,
-            alone: None,
+            reservation: None,
             number: None,
             span: None,
             void: false,
@@ -140,11 +139,6 @@ impl Lease {
         outer.with(&self.shared.mark, self.grant)
     }
 
-    /// Ends the lease of a call that returned a result.
-    pub(super) fn succeed(mut self) {
-        self.finish(Outcome::Ok);
-    }
-
     /// Ends the lease of a call that returned an error.
     pub(super) fn fail(mut self, error: CallError) -> Error {
         if let CallError::Died { exit, ambiguous } = &error {
@@ -155,18 +149,6 @@ impl Lease {
             self.finish(Outcome::Error);
         }
         Error::from_call(error, &self.id)
-    }
-
-    /// Describes the call in this slot, which timed out.
-    pub(super) fn timed_out(&self, call: CallId, tool: &Arc<str>, after: Duration) -> TimedOut {
-        TimedOut {
-            shared: Arc::clone(&self.shared),
-            worker: Arc::clone(&self.worker),
-            id: self.id.clone(),
-            call: self.number.unwrap_or(call),
-            tool: Arc::clone(tool),
-            after,
-        }
     }
 
     /// Ends a batch with failed items. `died`: the worker's exit, and whether its last item may
@@ -205,8 +187,8 @@ impl Lease {
     /// Blames the call for the worker's death, if it may have run. To be called after
     /// [`lose`](Self::lose), which counts the calls that share the blame.
     pub(super) fn blame(&self, exit: &WorkerExit, ambiguous: bool) {
-        if let Some(suspect) = self.suspect.as_ref().filter(|_| ambiguous) {
-            suspect.blame(&self.shared, self.grant.worker, &self.id, exit);
+        if let Some(blamed) = self.blamed.as_ref().filter(|_| ambiguous) {
+            blamed.blame(&self.shared, self.grant.worker, &self.id, exit);
         }
     }
 

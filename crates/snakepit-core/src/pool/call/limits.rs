@@ -8,13 +8,16 @@ use crate::call::CallOptions;
 use crate::pool::PoolConfig;
 use crate::schedule::Patience;
 
+/// A moment, and the time that leads to it.
+pub(crate) type Limit = (Instant, Duration);
+
 /// Deadlines of a call in the queue and on the worker. Both count from its admission.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// Time at which the call was made.
     from: Instant,
-    pub(crate) queue: (Instant, Duration),
-    pub(crate) call: Option<(Instant, Duration)>,
+    pub(crate) queue: Limit,
+    pub(crate) call: Option<Limit>,
 }
 
 impl Limits {
@@ -47,7 +50,7 @@ impl Limits {
         Self::within(self.call, Instant::now(), wait)
     }
 
-    fn within(call: Option<(Instant, Duration)>, now: Instant, wait: Duration) -> Self {
+    fn within(call: Option<Limit>, now: Instant, wait: Duration) -> Self {
         let far = Duration::from_secs(365 * 24 * 3600);
         let queue = Self::limit(now, wait).unwrap_or((now + far, far));
         let queue = call.filter(|call| call.0 < queue.0).unwrap_or(queue);
@@ -59,7 +62,7 @@ impl Limits {
     }
 
     /// Returns the deadline. `None` if the time is too long for the clock.
-    fn limit(now: Instant, time: Duration) -> Option<(Instant, Duration)> {
+    fn limit(now: Instant, time: Duration) -> Option<Limit> {
         now.checked_add(time).map(|at| (at, time))
     }
 

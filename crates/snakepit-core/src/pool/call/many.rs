@@ -12,16 +12,16 @@ use futures_core::Stream;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::admission::{Admitted, Want};
+use super::admission::AcquireRequest;
+use super::attempt::Attempt;
 use super::journal::{self, Journal, Progress};
 use super::limits::Limits;
-use super::request::request;
+use super::permit::BreakerPermit;
 use crate::call::CallOptions;
 use crate::code::ErrorCode;
 use crate::error::{Error, ToolError};
 use crate::events::open_span::Traced;
 use crate::pool::Pool;
-use crate::pool::call::running::{Running, WorkerFuture};
 use crate::pool::shared::Shared;
 use crate::value::Payload;
 use crate::worker::{CallError, ItemResult};
@@ -169,12 +169,11 @@ async fn run_as(
             time: None,
         };
     }
-    let attempted = match shared.pass(progress, count as u64) {
-        Ok(pass) => {
+    let attempted = match shared.permit(progress, count as u64) {
+        Ok(permit) => {
             let attempted = attempt(shared, progress, accepted, options).await;
-            if let Some(pass) = pass {
-                pass.end(attempted.as_ref().map_or_else(Err, Finished::outcome));
-            }
+            let outcome = attempted.as_ref().map_or_else(Err, Finished::outcome);
+            BreakerPermit::end(permit, outcome);
             attempted
         }
         Err(error) => Err(error),
@@ -236,39 +235,35 @@ async fn attempt_once(
     let in_session = shared.enter_session(options)?;
     let options = in_session.as_deref().unwrap_or(options);
     let bytes = items.iter().map(|item| item.bytes.len()).sum();
-    let mut lease = match shared.admit(&Want {
-        options,
+    let request = AcquireRequest {
         items: count as u64,
-        bytes,
-        limits: None,
-        ahead: false,
         again,
-    })? {
-        Admitted::Now(lease) => lease,
-        Admitted::Wait(waiting) => {
-            progress.queued(shared, options, waiting.queue_size());
-            let wait = options.queue_timeout;
-            waiting
-                .wait(wait.and_then(|wait| Some((Instant::now().checked_add(wait)?, wait))))
-                .await?
-        }
+        ..AcquireRequest::new(options, bytes)
     };
-    lease.session.clone_from(&options.hold);
-    let limits = Limits::new(&shared.config, &progress.tool, options);
+    let wait = || {
+        let wait = options.queue_timeout?;
+        Some((Instant::now().checked_add(wait)?, wait))
+    };
+    let lease = shared.acquire(progress, &request, wait).await?;
     let quarantine = shared.config.quarantine.as_ref();
-    let suspects = quarantine.map(|_| Arc::clone(&items));
-    progress.dispatched(shared, &mut lease);
-    let request = request(&limits, progress, Payload::default(), options, &lease);
-    progress.sent(shared, &request, &lease, bytes);
-    let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
-    let future: WorkerFuture<Vec<ItemResult>> =
-        Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
+    let blamed = quarantine.map(|_| Arc::clone(&items));
+    let tool = Arc::clone(&progress.tool);
+    let mut attempt = Attempt {
+        shared,
+        args: Payload::default(),
+        options,
+        limits: Limits::new(&shared.config, &tool, options),
+        progress,
+    };
+    let batch = attempt.send(lease, bytes, |worker, slot, request| {
+        Box::pin(async move { Ok(worker.call_many(slot, request, items).await) })
+    });
     let start = Instant::now();
-    let running = Running::new(lease, call, future);
-    let Some((mut results, mut lease)) = running.run(&limits, &progress.tool).await? else {
+    let Some(batch) = batch.run(&attempt.limits, &tool).await? else {
         let (results, time) = (Vec::new(), None);
         return Ok(Finished { results, time });
     };
+    let (mut results, mut lease) = batch.into_parts();
     let time = start.elapsed();
     // A worker that answers too few or too many items is faulty; each item still gets one result.
     results.truncate(count);
@@ -285,12 +280,12 @@ async fn attempt_once(
     let died = results
         .iter()
         .position(|result| matches!(result, Err(CallError::Died { .. })));
-    if let (Some(first), Some(items)) = (died, suspects) {
-        lease.suspect = shared.suspect(&progress.tool, &items[first], options, false);
+    if let (Some(first), Some(items)) = (died, blamed) {
+        lease.blamed = shared.blamed(&tool, &items[first], options, false);
     }
     let failed = results.iter().filter(|result| result.is_err()).count();
     let received = results.iter().flatten().map(|reply| reply.bytes.len());
-    progress.received += received.sum::<usize>() as u64;
+    attempt.progress.received += received.sum::<usize>() as u64;
     let worker = lease.id().clone();
     let end = died.and_then(|first| match &results[first] {
         Err(CallError::Died { exit, ambiguous }) => Some((&**exit, *ambiguous)),

@@ -1,55 +1,50 @@
-//! Repeated calls.
+//! Calls under policies: the quarantine, circuit breakers and retries.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::journal::Progress;
-use super::limits::Limits;
-use crate::call::CallOptions;
+use super::attempt::Attempt;
+use super::permit::BreakerPermit;
 use crate::error::Error;
 use crate::events::emit;
 use crate::policy::RetryPolicy;
-use crate::pool::Pool;
 use crate::value::Payload;
 
-impl Pool {
+impl Attempt<'_> {
     /// Makes a call, and repeats it where its policies allow that.
-    pub(crate) async fn execute_with_policies(
-        &self,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let again = self.again(&args);
-        let first = self.once(progress, args, options, limits).await;
-        match (first, again) {
-            (Err(error), Some(args)) => self.retry(error, progress, args, options, limits).await,
-            (result, _) => result,
+    pub(crate) async fn with_policies(&mut self) -> Result<Payload, Error> {
+        let Some(policy) = &self.shared.config.retry else {
+            return self.once().await;
+        };
+        self.shared.lock().earn_retry();
+        match self.once().await {
+            Err(error) => self.retry(policy, error).await,
+            reply => reply,
         }
     }
 
-    /// Keeps the arguments for a repetition. `None` if the pool does not repeat calls.
-    fn again(&self, args: &Payload) -> Option<Payload> {
-        self.config().retry.as_ref()?;
-        self.shared().lock().earn_retry();
-        Some(args.clone())
+    /// Makes one attempt of a call, if its policies accept it.
+    async fn once(&mut self) -> Result<Payload, Error> {
+        let shared = self.shared;
+        let harmless = shared.may_isolate(&self.progress.tool, self.options);
+        let isolate = shared.screen(self.progress, &self.args, self.options, harmless)?;
+        let permit = shared.permit(self.progress, 1)?;
+        let result = if isolate {
+            Box::pin(self.isolated()).await
+        } else {
+            self.call().await
+        };
+        BreakerPermit::end(permit, result.as_ref().map(drop));
+        result
     }
 
     /// Repeats a failed call while that is allowed. The error is that of the last attempt.
-    async fn retry(
-        &self,
-        mut error: Error,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let (config, shared) = (self.config(), self.shared());
-        let policy = config.retry.clone().unwrap_or_default();
-        let idempotent = config.is_idempotent(&progress.tool, options);
-        let wait = config.wait_of(&progress.tool, options);
+    async fn retry(&mut self, policy: &RetryPolicy, mut error: Error) -> Result<Payload, Error> {
+        let (shared, tool) = (self.shared, Arc::clone(&self.progress.tool));
+        let config = &shared.config;
+        let idempotent = config.is_idempotent(&tool, self.options);
+        let wait = config.wait_of(&tool, self.options);
         let mut retry = 0;
         loop {
             if !RetryPolicy::covers(&error, idempotent) {
@@ -60,7 +55,7 @@ impl Pool {
             let at = Instant::now() + pause;
             let exhausted = if retry > policy.retries {
                 Some("attempts")
-            } else if limits.call.is_some_and(|(until, _)| at >= until) {
+            } else if self.limits.call.is_some_and(|(until, _)| at >= until) {
                 Some("deadline")
             } else {
                 (!shared.lock().take_retry()).then_some("budget")
@@ -70,8 +65,8 @@ impl Pool {
                     shared.hub,
                     RetryExhausted {
                         pool: config.name.clone(),
-                        call: progress.call,
-                        tool: Arc::clone(&progress.tool),
+                        call: self.progress.call,
+                        tool,
                         attempt: retry - 1,
                         reason,
                         code: error.code().as_str(),
@@ -79,17 +74,17 @@ impl Pool {
                 );
                 return Err(error);
             }
-            progress.retries(shared, retry, pause, &error);
+            self.progress.retries(shared, retry, pause, &error);
             tokio::time::sleep_until(at).await;
-            let limits = limits.again(wait);
-            match self.once(progress, args.clone(), options, &limits).await {
+            self.limits = self.limits.again(wait);
+            match self.once().await {
                 Ok(reply) => {
                     emit!(
                         shared.hub,
                         RetrySuccess {
                             pool: config.name.clone(),
-                            call: progress.call,
-                            tool: Arc::clone(&progress.tool),
+                            call: self.progress.call,
+                            tool,
                             attempt: retry,
                         }
                     );

@@ -13,21 +13,18 @@ use futures_core::Stream;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::in_flight::InFlight;
 use super::journal::Journal;
-use super::lease::Lease;
-use super::pass::Pass;
+use super::permit::BreakerPermit;
 use crate::error::{Error, Phase};
-use crate::id::CallId;
-use crate::pool::call::abandon;
-use crate::pool::call::abandon::Rest;
+use crate::pool::Pool;
 use crate::pool::deadlines::Watched;
 use crate::pool::shared::Shared;
 use crate::pool::state::Outcome;
-use crate::pool::{Pool, foreign};
 use crate::value::Payload;
 use crate::worker::{CallError, ChunkStream};
 pub(crate) use opening::begin;
-use opening::{Accepted, Begun, Origin, start};
+use opening::{Begun, Origin};
 
 /// The chunks of one streaming call. It ends after the last chunk or the first error.
 ///
@@ -65,11 +62,8 @@ enum State {
 }
 
 struct Open {
-    lease: Lease,
-    /// Number of the attempt, by which the worker knows the call.
-    call: CallId,
-    chunks: ChunkStream,
-    pass: Option<Pass>,
+    call: InFlight<ChunkStream>,
+    permit: Option<BreakerPermit>,
     journal: Journal<Arc<Shared>>,
     /// A chunk has arrived.
     begun: bool,
@@ -108,15 +102,13 @@ impl Stage {
 
 impl Open {
     fn new(
-        (lease, call, chunks): Accepted,
-        pass: Option<Pass>,
+        call: InFlight<ChunkStream>,
+        permit: Option<BreakerPermit>,
         journal: Journal<Arc<Shared>>,
     ) -> Box<Self> {
         Box::new(Self {
-            lease,
             call,
-            chunks,
-            pass,
+            permit,
             journal,
             begun: false,
             ready: 0,
@@ -137,22 +129,22 @@ impl Open {
         at <= Instant::now()
     }
 
-    /// Cancels an abandoned call. If its journal has not ended yet, it ends now, as for a caller
-    /// that has gone away.
-    fn end(self, outcome: Outcome) {
-        abandon::spawn(self.lease, self.call, outcome, self.chunks.rest());
+    /// Ends the call at its deadline.
+    fn time_out(&mut self, error: &Error) {
+        self.journal.end(Err(error));
+        self.call.abandon(Outcome::CallTimeout);
     }
 }
 
 impl ReplyStream {
     pub(crate) fn new(pool: Pool, begun: Begun, journal: Journal<Arc<Shared>>) -> Self {
         let Begun {
-            accepted,
-            pass,
+            call,
+            permit,
             origin,
         } = begun;
         let stage = Arc::new(Mutex::new(Stage {
-            state: State::Open(Open::new(accepted, pass, journal)),
+            state: State::Open(Open::new(call, permit, journal)),
             reader: None,
         }));
         let limit = origin.limits.call;
@@ -179,13 +171,12 @@ impl ReplyStream {
         let after = self.origin.limits.call;
         let after = after.map_or(Duration::ZERO, |(_, after)| after);
         let error = self.pool.shared().timeout(Phase::Call, after);
-        open.journal.end(Err(&error));
-        open.end(Outcome::CallTimeout);
+        open.time_out(&error);
         error
     }
 
     /// Begins a returned call elsewhere. The caller has left [`State::Returned`] in the stage.
-    fn begin_again(&self, pass: Option<Pass>, mut journal: Journal<Arc<Shared>>) {
+    fn begin_again(&self, permit: Option<BreakerPermit>, mut journal: Journal<Arc<Shared>>) {
         let shared = self.pool.shared();
         let again = Again {
             shared: Arc::clone(shared),
@@ -193,13 +184,9 @@ impl ReplyStream {
         };
         let (pool, origin) = (self.pool.clone(), Arc::clone(&self.origin));
         let task = async move {
-            let progress = &mut journal.progress;
-            let want = origin.again();
-            let accepted = match pool.slot_again(progress, &want, &origin.limits).await {
-                Ok(lease) => start(&pool, progress, lease, &origin).await,
-                Err(error) => Err(error),
-            };
-            again.end(accepted, pass, journal, &origin);
+            let mut attempt = origin.attempt(pool.shared(), &mut journal.progress);
+            let call = attempt.open_again().await;
+            again.end(call, permit, journal, &origin);
         };
         let task = shared.tasks.spawn_on(task, &shared.runtime);
         let task = AbortOnDropHandle::new(task);
@@ -219,36 +206,30 @@ struct Again {
 impl Again {
     fn end(
         &self,
-        accepted: Result<Accepted, Error>,
-        pass: Option<Pass>,
+        call: Result<InFlight<ChunkStream>, Error>,
+        permit: Option<BreakerPermit>,
         mut journal: Journal<Arc<Shared>>,
         origin: &Origin,
     ) {
-        let open = match accepted {
-            Ok(accepted) => Ok(Open::new(accepted, pass, journal)),
+        let open = match call {
+            Ok(call) => Ok(Open::new(call, permit, journal)),
             Err(error) => {
                 journal.end(Err(&error));
-                if let Some(pass) = pass {
-                    pass.end(Err(&error));
-                }
+                BreakerPermit::end(permit, Err(&error));
                 Err(error)
             }
         };
         let mut stage = lock(&self.stage);
         if !matches!(stage.state, State::Returned(_)) {
-            drop(stage);
             // The reader has left at this moment.
-            if let Ok(open) = open {
-                open.end(Outcome::Cancelled);
-            }
+            drop(stage);
             return;
         }
         match (open, origin.limits.call) {
             // The watcher has found no open call to end.
             (Ok(mut open), Some((at, after))) if at <= Instant::now() => {
                 let error = self.shared.timeout(Phase::Call, after);
-                open.journal.end(Err(&error));
-                open.end(Outcome::CallTimeout);
+                open.time_out(&error);
                 stage.fail(error);
             }
             (Ok(open), _) => stage.leave(State::Open(open)),
@@ -277,7 +258,7 @@ impl Stream for ReplyStream {
         };
         let ended = match &mut stage.state {
             State::Open(open) if !late => {
-                match foreign::next(&mut open.chunks, context) {
+                match open.call.poll_next(context) {
                     Poll::Pending => {
                         // Both the worker and the watcher of the deadline wake the reader.
                         stage.reader = Some(context.waker().clone());
@@ -292,9 +273,9 @@ impl Stream for ReplyStream {
                         stage.reader = Some(context.waker().clone());
                         let taken = stage.take(State::Returned(None));
                         drop(stage);
-                        if let Some(open) = taken {
-                            open.lease.give_back();
-                            self.begin_again(open.pass, open.journal);
+                        if let Some(mut open) = taken {
+                            open.call.take().give_back();
+                            self.begin_again(open.permit, open.journal);
                         }
                         return Poll::Pending;
                     }
@@ -325,21 +306,20 @@ impl Stream for ReplyStream {
             return Poll::Ready(None);
         };
         let Open {
-            lease,
-            pass,
+            mut call,
+            permit,
             mut journal,
             ..
         } = *open;
+        let mut lease = call.take();
         let result = match ended {
             Err(error) => Err(lease.fail(error)),
             Ok(()) => {
-                lease.succeed();
+                journal.progress.ended = Some(lease.finish(Outcome::Ok));
                 Ok(())
             }
         };
-        if let Some(pass) = pass {
-            pass.end(result.as_ref().map(drop));
-        }
+        BreakerPermit::end(permit, result.as_ref().map(drop));
         journal.end(result.as_ref().map(drop));
         Poll::Ready(result.err().map(Err))
     }
@@ -350,10 +330,8 @@ impl Drop for ReplyStream {
         let mut stage = lock(&self.stage);
         let left = std::mem::replace(&mut stage.state, State::Over);
         drop(stage);
-        // The task that begins a call elsewhere ends with its handle.
-        if let State::Open(open) = left {
-            open.end(Outcome::Cancelled);
-        }
+        // An open call is abandoned; the task that begins a call elsewhere ends with its handle.
+        drop(left);
     }
 }
 

@@ -13,14 +13,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
+use super::in_flight::{Answer, InFlight};
 use super::lease::Lease;
 use super::limits::Limits;
 use crate::error::{Error, Phase};
 use crate::id::CallId;
-use crate::pool::call::running::Running;
-use crate::pool::shared::Shared;
-use crate::pool::state::Early;
-use crate::pool::state::Outcome;
+use crate::pool::state::{Early, Outcome};
 use crate::value::Payload;
 use crate::worker::CallError;
 
@@ -36,11 +34,11 @@ const LATE: Duration = Duration::from_millis(250);
 /// The outcome of the wait of a call that was sent ahead.
 pub(super) enum Turn {
     /// The call is over.
-    Over(Payload, Lease),
+    Over(Payload),
     /// The call has its slot.
-    Own(Running<Payload>),
+    Own,
     /// The call was never started, and is no longer in the worker.
-    Back(Early, Arc<Shared>),
+    Back(Early),
 }
 
 /// A recall in progress, and the time of the next check of the call.
@@ -92,11 +90,12 @@ impl Question {
     }
 }
 
-impl Running<Payload> {
+impl InFlight<Answer<Payload>> {
     /// Waits until a call that was sent ahead is over, has its turn, or has come back. Until then
     /// its queue time continues. When that is over, its worker decides: a call that it has begun
     /// has its turn.
-    pub(super) async fn turn(mut self, limits: &Limits) -> Result<Turn, Error> {
+    pub(super) async fn turn(&mut self, limits: &Limits) -> Result<Turn, Error> {
+        let shared = Arc::clone(self.lease().shared());
         let mut sleep = pin!(None::<Sleep>);
         let (until, after) = limits.queue;
         let mut question = Question::new();
@@ -106,13 +105,13 @@ impl Running<Payload> {
                     return Poll::Ready(over);
                 }
                 let called_back = self.tell_sent();
-                let lease = self.lease.as_mut().expect("the call is not over");
                 if called_back {
+                    let call = self.call;
                     // Recalled again: the first recall may have preceded the call.
-                    question.ask(lease, self.call, AGAIN);
+                    question.ask(self.lease(), call, AGAIN);
                 }
                 match question.poll(context) {
-                    Poll::Ready(true) => return Poll::Ready(Ok(self.back())),
+                    Poll::Ready(true) => return Poll::Ready(Ok(self.take().come_back())),
                     Poll::Ready(false) if question.late => return Poll::Ready(Ok(self.own())),
                     Poll::Ready(false) => question.look = Instant::now() + SLOW,
                     Poll::Pending => {}
@@ -121,22 +120,21 @@ impl Running<Payload> {
                 if wake_at(&mut sleep, look.unwrap_or(until), context).is_pending() {
                     return Poll::Pending;
                 }
-                let lease = self.lease.as_mut().expect("the call is not over");
-                if lease.is_own() {
+                if self.lease().is_own() {
                     return Poll::Ready(Ok(self.own()));
                 }
                 if question.late {
                     // Without an answer it is unknown whether the call runs.
-                    let error = lease.shared().timeout(Phase::Call, after);
                     self.abandon(Outcome::CallTimeout);
-                    return Poll::Ready(Err(error));
+                    return Poll::Ready(Err(shared.timeout(Phase::Call, after)));
                 }
-                question.step(lease, self.call, until);
+                let call = self.call;
+                question.step(self.lease(), call, until);
             }
         })
         .await;
         match turn {
-            Ok(Turn::Back(_, shared)) if question.late => {
+            Ok(Turn::Back(_)) if question.late => {
                 shared.lock().record(Outcome::QueueTimeout, 1);
                 Err(shared.timeout(Phase::Queue, after))
             }
@@ -144,46 +142,33 @@ impl Running<Payload> {
         }
     }
 
-    fn take(&mut self) -> Lease {
-        self.future = None;
-        self.lease.take().expect("the call is not over")
-    }
-
-    /// Ends the wait of a call that is no longer in the worker.
-    fn back(&mut self) -> Turn {
-        self.take().come_back()
+    fn lease(&mut self) -> &mut Lease {
+        self.lease.as_mut().expect("the call is not over")
     }
 
     /// Ends the wait of a call that the worker has begun, or is about to.
     fn own(&mut self) -> Turn {
-        if let Some(lease) = &mut self.lease {
-            lease.own();
-        }
-        Turn::Own(Self {
-            call: self.call,
-            lease: self.lease.take(),
-            future: self.future.take(),
-        })
+        self.lease().own();
+        Turn::Own
     }
 
     fn poll_early(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
-        let future = self.future.as_mut();
-        let future = future.expect("a call that is over is not polled");
-        let result = ready!(Pin::new(future).poll(context));
-        let mut lease = self.take();
-        Poll::Ready(match result {
+        let answer = ready!(self.poll_answer(context));
+        Poll::Ready(match answer {
             Ok(value) => {
-                lease.own();
-                Ok(Turn::Over(value, lease))
+                self.lease().own();
+                Ok(Turn::Over(value))
             }
             Err(CallError::Died {
                 ambiguous: false, ..
             }) => {
+                let mut lease = self.take();
                 lease.lose();
                 Ok(lease.come_back())
             }
-            Err(CallError::NotBegun) => Ok(lease.come_back()),
+            Err(CallError::NotBegun) => Ok(self.take().come_back()),
             Err(error) => {
+                let mut lease = self.take();
                 lease.own();
                 Err(lease.fail(error))
             }
@@ -209,10 +194,9 @@ fn wake_at(
 impl Lease {
     /// Gives up the place of a call that was sent ahead and is no longer in the worker.
     fn come_back(mut self) -> Turn {
-        let shared = Arc::clone(self.shared());
         let early = self.early.take().expect("it was sent ahead");
         self.give_back();
-        Turn::Back(early, shared)
+        Turn::Back(early)
     }
 
     /// Returns the time at which the call in front counts as slow, unless the slot is passed on

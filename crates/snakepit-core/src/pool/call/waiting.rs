@@ -1,11 +1,10 @@
 //! One call in the queue.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, timeout_at};
 
 use super::arrival::Arrival;
 use super::lease::Lease;
+use super::limits::Limit;
 use crate::error::{Error, Phase};
 use crate::pool::state::Outcome;
 use crate::schedule::Ticket;
@@ -47,7 +46,7 @@ impl Waiting {
     }
 
     /// Waits for the slot, up to a moment.
-    pub(super) async fn wait(mut self, limit: Option<(Instant, Duration)>) -> Result<Lease, Error> {
+    pub(super) async fn wait(mut self, limit: Option<Limit>) -> Result<Lease, Error> {
         let answer = match limit {
             Some((until, _)) => timeout_at(until, self.arrival.slot()).await,
             None => Ok(self.arrival.slot().await),

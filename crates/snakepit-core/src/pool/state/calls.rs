@@ -52,7 +52,7 @@ impl State {
             lost: released.lost,
             idle: released.idle.or_else(last),
             due,
-            changed: self.held,
+            changed: self.reserved,
             ..Effects::default()
         }
     }

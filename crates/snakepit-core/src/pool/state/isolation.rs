@@ -1,4 +1,4 @@
-//! A worker that is held for one call, because the call may have killed one that it shared.
+//! A worker that is reserved for one call, because the call may have killed one that it shared.
 
 use tokio::time::Instant;
 
@@ -7,8 +7,8 @@ use crate::schedule::{Grant, WorkerKey};
 
 /// One look for a worker without other calls.
 pub(crate) struct Isolation {
-    /// The worker that is held from now on. `None` if none was taken.
-    pub(crate) held: Option<WorkerKey>,
+    /// The worker that is reserved from now on. `None` if none was taken.
+    pub(crate) reserved: Option<WorkerKey>,
     /// The slot, if the worker has no other calls.
     pub(crate) granted: Option<Granted>,
     pub(crate) effects: Effects,
@@ -26,27 +26,29 @@ impl State {
         self.scheduler.queued()
     }
 
-    /// Returns true if a held worker is gone, or another one will be empty sooner.
-    pub(crate) fn is_hold_void(&self, key: WorkerKey) -> bool {
+    /// Returns true if a reserved worker is gone, or another one will be empty sooner.
+    pub(crate) fn is_reservation_void(&self, key: WorkerKey) -> bool {
         !self.scheduler.is_held(key) || self.scheduler.is_worse(key)
     }
 
-    /// Takes a slot of the held worker once its calls have ended. Holds a worker if `own` is `None`
-    /// and no other call holds one, so that the others serve.
+    /// Takes a slot of the reserved worker once its calls have ended. Reserves a worker if `own` is
+    /// `None` and no other call has reserved one, so that the others serve.
     pub(crate) fn isolate(&mut self, own: Option<WorkerKey>) -> Result<Isolation, Unavailable> {
         if let Some(why) = self.unavailable() {
             return Err(why);
         }
-        let held = match own {
-            None if !self.held => self.scheduler.hold(),
+        let reserved = match own {
+            None if !self.reserved => self.scheduler.hold(),
             _ => None,
         };
-        self.held |= held.is_some();
-        let grant = held.or(own).and_then(|key| self.scheduler.take_alone(key));
+        self.reserved |= reserved.is_some();
+        let grant = reserved
+            .or(own)
+            .and_then(|key| self.scheduler.take_alone(key));
         let granted = grant.map(|grant| self.granted(grant));
-        let recall = held.and_then(|key| self.call_back(key));
+        let recall = reserved.and_then(|key| self.call_back(key));
         Ok(Isolation {
-            held,
+            reserved,
             granted,
             effects: Effects {
                 recalls: recall.into_iter().collect(),
@@ -60,9 +62,9 @@ impl State {
         self.scheduler.started(grant, now);
     }
 
-    /// Opens a held worker to all calls.
+    /// Opens a reserved worker to all calls.
     pub(crate) fn open(&mut self, key: WorkerKey) -> Effects {
-        self.held = false;
+        self.reserved = false;
         let (wakes, lost) = self.scheduler.unhold(key);
         Effects {
             wakes: self.granted_all(wakes),

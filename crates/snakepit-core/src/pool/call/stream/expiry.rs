@@ -7,7 +7,6 @@ use tokio_util::task::TaskTracker;
 
 use super::{Open, Stage, State, lock};
 use crate::pool::deadlines::Expires;
-use crate::pool::state::Outcome;
 
 impl Expires for Mutex<Stage> {
     /// Ends a call that is still open at its deadline. A reader may be inside the worker's stream,
@@ -40,11 +39,10 @@ fn time_out(
         return;
     };
     tasks.spawn(async move {
-        let tool = &open.journal.progress.tool;
-        let timed_out = open.lease.timed_out(open.call, tool, after);
-        let error = timed_out.error().await;
-        open.journal.end(Err(&error));
-        open.end(Outcome::CallTimeout);
+        let Open { call, journal, .. } = &mut *open;
+        let error = call.expire(after, &journal.progress.tool).await;
+        journal.end(Err(&error));
+        drop(open);
         lock(&stage).fail(error);
     });
 }

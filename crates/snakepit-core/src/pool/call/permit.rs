@@ -1,4 +1,4 @@
-//! The passage of a call through the quarantine and the circuit breakers.
+//! The permits of a call: from the quarantine and from the circuit breakers.
 
 use std::sync::Arc;
 
@@ -13,22 +13,25 @@ use crate::pool::shared::Shared;
 use crate::pool::state::Blamed;
 use crate::value::Payload;
 
-/// A permit for one call. Dropping this gives the permit back, however the call ended.
-pub(super) struct Pass {
+/// A permit of the circuit breakers for one call. Dropping it gives the permit back, whatever the
+/// outcome of the call.
+pub(super) struct BreakerPermit {
     shared: Arc<Shared>,
     tool: Arc<str>,
     permits: Permits,
     verdict: Verdict,
 }
 
-impl Pass {
-    /// Ends the call.
-    pub(super) fn end(mut self, result: Result<(), &Error>) {
-        self.verdict = Verdict::of(result);
+impl BreakerPermit {
+    /// Gives a permit back, with the evidence of the call's result.
+    pub(super) fn end(permit: Option<Self>, result: Result<(), &Error>) {
+        if let Some(mut permit) = permit {
+            permit.verdict = Verdict::of(result);
+        }
     }
 }
 
-impl Drop for Pass {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         let changes = state.end_permit(self.permits, &self.tool, self.verdict, Instant::now());
@@ -42,11 +45,11 @@ impl Drop for Pass {
 impl Shared {
     /// Accepts `items` calls of a tool together, or rejects and counts them. `None` in a pool
     /// without breakers.
-    pub(super) fn pass(
+    pub(super) fn permit(
         self: &Arc<Self>,
         progress: &Progress,
         items: u64,
-    ) -> Result<Option<Pass>, Error> {
+    ) -> Result<Option<BreakerPermit>, Error> {
         let tool = &progress.tool;
         if self.config.breaker.is_none() && self.config.tool_breaker.is_none() {
             return Ok(None);
@@ -56,7 +59,7 @@ impl Shared {
             Ok(permits) => {
                 self.tell_circuit(changes.pool, None);
                 self.tell_circuit(changes.tool, Some(tool));
-                return Ok(Some(Pass {
+                return Ok(Some(BreakerPermit {
                     shared: Arc::clone(self),
                     tool: Arc::clone(tool),
                     permits,

@@ -3,43 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lease::Lease;
 use crate::error::{Error, Phase, Stacks, ThreadStack};
 use crate::events::emit;
 use crate::id::{CallId, WorkerId};
-use crate::pool::shared::Shared;
 use crate::pool::{Pool, foreign};
-use crate::worker::Worker;
 
-/// A call that timed out.
-pub(crate) struct TimedOut {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) worker: Arc<dyn Worker>,
-    pub(crate) id: WorkerId,
-    pub(crate) call: CallId,
-    pub(crate) tool: Arc<str>,
-    /// The time limit of the call.
-    pub(crate) after: Duration,
-}
-
-impl TimedOut {
-    /// Returns the error for the caller. The tool must still run, or its stack is gone.
-    pub(crate) async fn error(self) -> Error {
-        let stacks = look(&*self.worker, self.shared.config.timeout_stacks).await;
-        let stacks = stacks.map(|stacks| of_call(stacks, self.call));
+impl Lease {
+    /// Returns the error of the call in this slot, which timed out after `after`. The tool must
+    /// still run, or its stack is gone.
+    pub(super) async fn timed_out(&self, call: CallId, tool: &Arc<str>, after: Duration) -> Error {
+        let (shared, call) = (self.shared(), self.number.unwrap_or(call));
+        let stacks = foreign::stacks(&**self.worker(), shared.config.timeout_stacks).await;
+        let stacks = stacks.map(|stacks| of_call(stacks, call));
         emit!(
-            self.shared.hub,
+            shared.hub,
             CallTimedOut {
-                pool: self.shared.config.name.clone(),
-                worker: self.id.clone(),
-                call: self.call,
-                tool: self.tool,
+                pool: shared.config.name.clone(),
+                worker: self.id().clone(),
+                call,
+                tool: Arc::clone(tool),
                 stacks: stacks.as_ref().map(ToString::to_string),
             }
         );
         Error::Timeout {
-            pool: self.shared.config.name.clone(),
+            pool: shared.config.name.clone(),
             phase: Phase::Call,
-            after: self.after,
+            after,
             stacks: stacks.map(Arc::new),
         }
     }
@@ -53,12 +43,6 @@ fn of_call(mut stacks: Stacks, call: CallId) -> Stacks {
     stacks
 }
 
-/// Requests the stacks from the worker, for at most `wait`. `None` without a request if `wait` is
-/// zero.
-pub(crate) async fn look(worker: &dyn Worker, wait: Duration) -> Option<Stacks> {
-    foreign::stacks(worker, wait).await
-}
-
 impl Pool {
     /// Returns the stacks of a worker's threads, whatever they do. `None` if the worker did not
     /// answer within `wait`, or does not exist.
@@ -67,6 +51,6 @@ impl Pool {
     /// Safe.
     pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
         let named = self.shared().worker(worker)?;
-        look(&*named, wait).await
+        foreign::stacks(&*named, wait).await
     }
 }

@@ -1,4 +1,4 @@
-//! Suspects: calls that were in a worker when it died.
+//! Blamed calls: those that a worker had when it died.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::value::Payload;
 use crate::worker::WorkerExit;
 
 /// The data by which a call is recognised after the death of its worker.
-pub(super) struct Suspect {
+pub(super) struct BlamedCall {
     fingerprint: Option<Arc<str>>,
     tool: Arc<str>,
     args: Payload,
@@ -23,7 +23,7 @@ pub(super) struct Suspect {
     harmless: bool,
 }
 
-impl Suspect {
+impl BlamedCall {
     pub(super) fn new(
         tool: &Arc<str>,
         args: &Payload,
@@ -47,7 +47,7 @@ impl Suspect {
         }
     }
 
-    /// Clears a suspect that was answered with a worker for itself.
+    /// Clears a call that was answered in isolation.
     pub(super) fn acquit(&self, shared: &Shared) {
         shared.lock().acquit(self.blamed());
     }
@@ -79,15 +79,15 @@ impl Suspect {
 }
 
 impl Shared {
-    /// Returns the call as a suspect. `None` if the pool has no quarantine.
-    pub(super) fn suspect(
+    /// Returns the call to blame if its worker dies. `None` if the pool has no quarantine.
+    pub(super) fn blamed(
         &self,
         tool: &Arc<str>,
         args: &Payload,
         options: &CallOptions,
         harmless: bool,
-    ) -> Option<Box<Suspect>> {
+    ) -> Option<Box<BlamedCall>> {
         self.config.quarantine.as_ref()?;
-        Some(Box::new(Suspect::new(tool, args, options, harmless)))
+        Some(Box::new(BlamedCall::new(tool, args, options, harmless)))
     }
 }
