@@ -5,7 +5,7 @@ use std::hint::black_box;
 use snakepit_core::id::SessionId;
 use snakepit_core::pool::Affinity;
 use snakepit_core::state::{SessionConfig, SessionOptions, Sessions};
-use snakepit_core::testing::{Acquire, Ask, Scheduler};
+use snakepit_core::testing::{Acquire, Scheduler, SlotRequest};
 
 use crate::Result;
 use crate::cli::Plan;
@@ -61,7 +61,7 @@ fn scheduler() -> Scheduler<()> {
 
 /// Takes a slot and gives it back.
 fn turn(scheduler: &mut Scheduler<()>, session: Option<&SessionId>) {
-    let mut ask = Ask::new(session);
+    let mut ask = SlotRequest::new(session);
     ask.affinity = Affinity::StrictQueue;
     if let Acquire::Granted(grant) = scheduler.ask(&ask, || ()) {
         drop(black_box(scheduler.release(grant, None)));

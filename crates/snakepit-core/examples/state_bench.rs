@@ -10,7 +10,7 @@ use snakepit_core::pool::Affinity;
 use snakepit_core::state::{
     NewVariable, Session, SessionConfig, SessionOptions, Sessions, VariableType,
 };
-use snakepit_core::testing::{Acquire, Ask, Scheduler};
+use snakepit_core::testing::{Acquire, Scheduler, SlotRequest};
 use snakepit_core::value::Tensor;
 use tokio::time::Instant;
 
@@ -78,7 +78,7 @@ fn affinity(ids: &[&SessionId]) {
 }
 
 fn turn(scheduler: &mut Scheduler<()>, id: &SessionId, affinity: Affinity) {
-    let mut ask = Ask::new(Some(id));
+    let mut ask = SlotRequest::new(Some(id));
     ask.affinity = affinity;
     if let Acquire::Granted(grant) = scheduler.ask(&ask, || ()) {
         drop(black_box(scheduler.release(grant, None)));

@@ -11,7 +11,7 @@ mod retry;
 pub(crate) use autoscale::{Autoscale, Seen};
 pub use autoscale::{AutoscalePolicy, ScaleReason};
 pub use breaker::{BreakerPolicy, CircuitState};
-pub(crate) use breaker::{Change, Verdict};
+pub(crate) use breaker::{CallEvidence, Change};
 pub use breakers::Circuit;
 pub(crate) use breakers::{Breakers, Changes, Permits, Refused};
 pub use quarantine::QuarantinePolicy;

@@ -53,7 +53,7 @@ pub use recycle::{
 pub use scaling::Scaling;
 use shared::Shared;
 pub use state::{HealthState, HealthStatus, HeartbeatState, HeartbeatStatus};
-pub use status::{Latency, PoolState, Status, Stops, WorkerState, WorkerStatus};
+pub use status::{CancelStats, Latency, PoolState, Status, WorkerState, WorkerStatus};
 use upkeep::health::Checks;
 use upkeep::liveness::Monitor;
 use upkeep::supervisor::Supervisor;

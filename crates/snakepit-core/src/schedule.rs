@@ -15,22 +15,20 @@
 
 mod affinity;
 mod ahead;
-mod ask;
 mod bounds;
 mod claims;
 mod entries;
+mod estimator;
 pub(crate) mod fair;
 mod fairness;
-pub(crate) mod hints;
 mod holding;
-pub(crate) mod homes;
 #[cfg(test)]
 mod model;
 mod nesting;
-mod pace;
 mod pause;
 pub(crate) mod queue;
 mod running;
+mod slot_request;
 pub(crate) mod slots;
 #[cfg(test)]
 mod tests;
@@ -41,23 +39,23 @@ use std::time::Duration;
 use crate::id::{SessionId, WorkerId};
 
 pub use affinity::Affinity;
+use affinity::soft::SoftBindings;
+pub use affinity::strict::Lost;
+use affinity::strict::StrictBindings;
+pub(crate) use affinity::strict::{BINDING_IDLE, BINDING_LIMIT};
 use ahead::Haste;
-pub use ask::{Acquire, Added, Ask, Released, Rules};
 use bounds::Bounds;
 pub use bounds::QueueBound;
 pub(crate) use claims::Claim;
 use claims::Claims;
+use estimator::Estimator;
+pub use estimator::Patience;
 pub use fairness::Fairness;
-use hints::Hints;
-use homes::Homes;
-pub use homes::Lost;
-pub(crate) use homes::{HOME_IDLE, HOME_LIMIT};
 use nesting::Nesting;
-use pace::Pace;
-pub use pace::Patience;
 pub use queue::Ticket;
 use queue::{Line, Queue, Waiting};
 use running::Running;
+pub use slot_request::{Acquire, Added, Released, Rules, SlotRequest};
 use slots::Slots;
 pub use slots::{Grant, WorkerKey};
 
@@ -66,10 +64,10 @@ pub use slots::{Grant, WorkerKey};
 pub struct Scheduler<W> {
     slots: Slots,
     queue: Queue<W>,
-    hints: Hints,
-    homes: Homes,
+    soft: SoftBindings,
+    strict: StrictBindings,
     nesting: Nesting,
-    pace: Pace,
+    estimator: Estimator,
     running: Running,
     haste: Haste,
     claims: Claims<W>,
@@ -84,10 +82,10 @@ impl<W> Scheduler<W> {
         Self {
             slots: Slots::new(),
             queue: Queue::new(bounds, rules.fair),
-            hints: Hints::new(),
-            homes: Homes::new(rules.homes, rules.home_idle),
+            soft: SoftBindings::new(),
+            strict: StrictBindings::new(rules.bindings, rules.binding_idle),
             nesting: Nesting::default(),
-            pace: Pace::default(),
+            estimator: Estimator::default(),
             running: Running::default(),
             haste: Haste::default(),
             claims: Claims::new(),
@@ -97,16 +95,16 @@ impl<W> Scheduler<W> {
 
     /// Takes a free slot of the session's worker. Without one, takes a slot of a least loaded
     /// worker, unless the call is strict, and else queues the call.
-    pub fn ask(&mut self, ask: &Ask<'_>, waiter: impl FnOnce() -> W) -> Acquire {
+    pub fn ask(&mut self, ask: &SlotRequest<'_>, waiter: impl FnOnce() -> W) -> Acquire {
         let strict = ask.session.filter(|_| ask.affinity.is_strict());
         let mut line = Line::Any;
         if let Some(session) = strict {
-            let Ok(home) = self.homes.get_or_remember(session, ask.now) else {
-                return Acquire::TooManyHomes;
+            let Ok(home) = self.strict.get_or_remember(session, ask.now) else {
+                return Acquire::TooManyBindings;
             };
             match home {
                 Some(key) if !self.slots.is_active(key) => {
-                    if let Some(lost) = self.homes.lose(session) {
+                    if let Some(lost) = self.strict.lose(session) {
                         return Acquire::Lost(lost);
                     }
                 }
@@ -149,8 +147,8 @@ impl<W> Scheduler<W> {
     }
 
     /// Notes that a call got a slot without waiting.
-    fn began(&mut self, ask: &Ask<'_>, grant: Grant) -> Acquire {
-        self.pace.granted();
+    fn began(&mut self, ask: &SlotRequest<'_>, grant: Grant) -> Acquire {
+        self.estimator.granted();
         self.note_peak();
         if let Some(fair) = self.queue.fair() {
             let flow = fair.flow(ask);
@@ -164,11 +162,11 @@ impl<W> Scheduler<W> {
     }
 
     /// Returns the bound if the call would wait too long. `None` if it waits for a certain worker.
-    fn too_long(&self, ask: &Ask<'_>, line: Line) -> Option<QueueBound> {
+    fn too_long(&self, ask: &SlotRequest<'_>, line: Line) -> Option<QueueBound> {
         let patience = ask.patience.filter(|_| line == Line::Any)?;
         let (ahead, slots) = (self.queue.ahead(ask), self.slots.capacity());
         let next = |now| self.next_free(now);
-        let estimate = self.pace.too_long(ahead, slots, patience, next)?;
+        let estimate = self.estimator.too_long(ahead, slots, patience, next)?;
         Some(QueueBound::Wait { estimate })
     }
 
@@ -183,7 +181,7 @@ impl<W> Scheduler<W> {
     }
 
     fn preferred(&self, session: &SessionId) -> Option<WorkerKey> {
-        self.homes.get(session).or_else(|| self.hints.get(session))
+        self.strict.get(session).or_else(|| self.soft.get(session))
     }
 
     /// Binds a session to the worker it got, or keeps it as a hint. Bound sessions keep theirs.
@@ -191,9 +189,9 @@ impl<W> Scheduler<W> {
         let Some(session) = session else { return };
         if bind {
             let name = self.slots.name(worker).expect("grants name known workers");
-            self.homes.bind(session, worker, name);
-        } else if !self.homes.is_bound(session) {
-            self.hints.set(session, worker);
+            self.strict.bind(session, worker, name);
+        } else if !self.strict.is_bound(session) {
+            self.soft.set(session, worker);
         }
     }
 
@@ -212,10 +210,10 @@ impl<W> Scheduler<W> {
     pub fn release(&mut self, grant: Grant, held: Option<Duration>) -> Released<W> {
         let mut released = Released::NOTHING;
         if let Some(held) = held {
-            self.pace.held(held);
+            self.estimator.held(held);
             self.haste.held(held);
         }
-        let mean = self.pace.mean();
+        let mean = self.estimator.mean();
         if let Some(fair) = self.queue.fair() {
             fair.settle(grant, held, mean);
         }
@@ -251,11 +249,11 @@ impl<W> Scheduler<W> {
             let bind = first.strict && line == any;
             if bind
                 && let Some(session) = &first.session
-                && let Some(home) = self.homes.get(session)
+                && let Some(home) = self.strict.get(session)
             {
                 if !self.slots.is_active(home) {
                     let session = session.clone();
-                    if let Some(loss) = self.homes.lose(&session) {
+                    if let Some(loss) = self.strict.lose(&session) {
                         let waiting = self.pop(line).expect("it was just there");
                         lost.push((waiting.waiter, loss));
                     }
@@ -271,7 +269,7 @@ impl<W> Scheduler<W> {
             self.nesting.leave(&waiting.ancestors);
             let session = waiting.session.as_ref();
             // A bound call stays bound: only the first call of a session has no worker yet.
-            let bind = bind && session.is_some_and(|session| self.homes.get(session).is_none());
+            let bind = bind && session.is_some_and(|session| self.strict.get(session).is_none());
             self.remember(session, bind, key);
             return Some((waiting.waiter, grant));
         }
@@ -327,7 +325,7 @@ impl<W> Scheduler<W> {
             let session = waiting
                 .session
                 .expect("only calls with a session wait for a worker");
-            let loss = self.homes.lose(&session).unwrap_or_else(|| Lost {
+            let loss = self.strict.lose(&session).unwrap_or_else(|| Lost {
                 worker: self.slots.name_of_last(key).clone(),
                 session,
                 generation: 0,
@@ -340,7 +338,7 @@ impl<W> Scheduler<W> {
     /// Forgets a session. Returns `false` if it is unknown.
     pub fn forget(&mut self, session: &SessionId) -> bool {
         // Not `||`: both are always called.
-        self.homes.forget(session) | self.hints.forget(session)
+        self.strict.forget(session) | self.soft.forget(session)
     }
 
     /// Removes every waiting call from the queue, oldest first. Claims end.

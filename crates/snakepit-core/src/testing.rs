@@ -6,7 +6,8 @@ mod handle;
 mod worker;
 
 pub use crate::schedule::{
-    Acquire, Added, Ask, Grant, Lost, Patience, Released, Rules, Scheduler, Ticket, WorkerKey,
+    Acquire, Added, Grant, Lost, Patience, Released, Rules, Scheduler, SlotRequest, Ticket,
+    WorkerKey,
 };
 pub use handle::{Script, ScriptedProfile};
 pub use worker::ScriptedWorker;

@@ -1,10 +1,10 @@
 //! The two traits that a worker implementation provides, and the types that they use.
 
 mod call_error;
+mod cancel_step;
 mod exit;
 mod info;
 pub mod profiling;
-mod stop;
 mod tail;
 mod telemetry_control;
 
@@ -24,9 +24,9 @@ use crate::host_tools::HostState;
 use crate::id::{CallId, PoolName, Slot, WorkerId};
 use crate::value::Payload;
 pub use call_error::{CallError, ChunkStream, ItemResult};
+pub use cancel_step::{CancelStep, Stopped};
 pub use exit::WorkerExit;
 pub use info::{ToolInfo, WorkerInfo};
-pub use stop::{StopStep, Stopped};
 pub use tail::{LogLine, Tail};
 pub use telemetry_control::TelemetryControl;
 

@@ -9,10 +9,10 @@
 
 mod batches;
 mod calls;
+mod cancel_reports;
 mod chunks;
 mod client;
 mod control;
-mod dumps;
 mod ending;
 mod gathered;
 mod handling;
@@ -33,7 +33,7 @@ mod room;
 mod serving;
 mod source;
 mod spans;
-mod stops;
+mod stacks;
 
 pub use client::{DescribeError, LinkClient};
 pub use control::ControlClient;

@@ -130,10 +130,10 @@ pub use snakepit_core::policy::{
 };
 #[doc(inline)]
 pub use snakepit_core::pool::{
-    Affinity, Fairness, HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState,
-    HeartbeatStatus, Latency, MemoryDecision, MemoryStatus, Pool, PoolConfig, PoolState,
-    QueueBound, RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason,
-    RestartPolicy, Scaling, Status, Stops, TimeoutProfile, ToolConfig, WorkerState, WorkerStatus,
+    Affinity, CancelStats, Fairness, HealthConfig, HealthState, HealthStatus, HeartbeatConfig,
+    HeartbeatState, HeartbeatStatus, Latency, MemoryDecision, MemoryStatus, Pool, PoolConfig,
+    PoolState, QueueBound, RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason,
+    RestartPolicy, Scaling, Status, TimeoutProfile, ToolConfig, WorkerState, WorkerStatus,
 };
 #[doc(inline)]
 pub use snakepit_core::printable::Printable;

@@ -119,7 +119,7 @@ events! {
     /// A worker did not stop a cancelled call in time and is killed.
     WorkerKilled "worker.killed" WARN { pool: PoolName, worker: WorkerId, call: CallId, stacks: Option<String> }
     /// An idle worker does not answer: it is killed and replaced.
-    WorkerSuspect "worker.suspect" WARN { pool: PoolName, worker: WorkerId, misses: u32, stacks: Option<String> }
+    WorkerUnresponsive "worker.unresponsive" WARN { pool: PoolName, worker: WorkerId, misses: u32, stacks: Option<String> }
     /// A busy worker does not answer heartbeats: it receives no further calls until it answers.
     WorkerQuiet "worker.quiet" WARN { pool: PoolName, worker: WorkerId, misses: u32, held_seconds: f64 }
     /// A busy worker uses no CPU time.

@@ -50,7 +50,7 @@ impl BreakerPolicy {
 
 /// The evidence of one call about the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CallEvidence {
     /// A worker answered.
     Answered,
     /// A worker failed.
@@ -59,7 +59,7 @@ pub(crate) enum Verdict {
     Nothing,
 }
 
-impl Verdict {
+impl CallEvidence {
     /// Returns the evidence of a call's result.
     pub(crate) fn of(result: Result<(), &Error>) -> Self {
         match result {
@@ -171,9 +171,14 @@ impl Breaker {
     }
 
     /// Ends an accepted call. Returns the change of the circuit.
-    pub(crate) fn end(&mut self, permit: Permit, verdict: Verdict, now: Instant) -> Option<Change> {
+    pub(crate) fn end(
+        &mut self,
+        permit: Permit,
+        evidence: CallEvidence,
+        now: Instant,
+    ) -> Option<Change> {
         match (&mut self.state, permit) {
-            (State::Closed { failures }, Permit::Call) if verdict == Verdict::Failed => {
+            (State::Closed { failures }, Permit::Call) if evidence == CallEvidence::Failed => {
                 expire(failures, self.policy.window, now);
                 failures.push_back(now);
                 (failures.len() >= self.policy.failures as usize).then(|| self.open(now))
@@ -187,10 +192,10 @@ impl Breaker {
                 Permit::Probe(own),
             ) if *number == own => {
                 *under_way -= 1;
-                match verdict {
-                    Verdict::Failed => return Some(self.open(now)),
-                    Verdict::Nothing => return None,
-                    Verdict::Answered => *answered += 1,
+                match evidence {
+                    CallEvidence::Failed => return Some(self.open(now)),
+                    CallEvidence::Nothing => return None,
+                    CallEvidence::Answered => *answered += 1,
                 }
                 let closes = *answered == self.policy.probes;
                 closes.then(|| {
@@ -259,7 +264,7 @@ mod tests {
             (0_u32..8).prop_map(Step::Wait),
             Just(Step::Admit),
             Just(Step::Admit),
-            (0_usize..6, 0_u8..4).prop_map(|(index, verdict)| Step::End(index, verdict)),
+            (0_usize..6, 0_u8..4).prop_map(|(index, evidence)| Step::End(index, evidence)),
         ]
     }
 
@@ -296,18 +301,18 @@ mod tests {
                             calls.push((permit, era));
                         }
                     }
-                    Step::End(index, verdict) => {
+                    Step::End(index, evidence) => {
                         if index >= calls.len() {
                             continue;
                         }
                         let (permit, of) = calls.swap_remove(index);
-                        let verdict = [Verdict::Answered, Verdict::Failed, Verdict::Failed, Verdict::Nothing][usize::from(verdict)];
-                        let change = breaker.end(permit, verdict, now);
+                        let evidence = [CallEvidence::Answered, CallEvidence::Failed, CallEvidence::Failed, CallEvidence::Nothing][usize::from(evidence)];
+                        let change = breaker.end(permit, evidence, now);
                         let mut expected = None;
                         // A call of an earlier closed period still counts once the circuit is
                         // closed again.
                         if opened.is_none() && permit == Permit::Call {
-                            if verdict == Verdict::Failed {
+                            if evidence == CallEvidence::Failed {
                                 failed.push(now);
                                 let recent = failed.iter().filter(|at| now - **at < 10 * second).count();
                                 if recent >= failures as usize {
@@ -316,15 +321,15 @@ mod tests {
                             }
                         } else if opened.is_some() && of == era {
                             running -= 1;
-                            match verdict {
-                                Verdict::Failed => expected = Some(Change::Opened),
-                                Verdict::Answered => {
+                            match evidence {
+                                CallEvidence::Failed => expected = Some(Change::Opened),
+                                CallEvidence::Answered => {
                                     good += 1;
                                     if good == probes {
                                         expected = Some(Change::Closed);
                                     }
                                 }
-                                Verdict::Nothing => {}
+                                CallEvidence::Nothing => {}
                             }
                         }
                         prop_assert_eq!(change, expected);

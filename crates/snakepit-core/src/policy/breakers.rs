@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, BreakerPolicy, Change, CircuitState, Permit, Verdict};
+use super::breaker::{Breaker, BreakerPolicy, CallEvidence, Change, CircuitState, Permit};
 
 /// Largest number of tools whose failures are remembered.
 const TOOLS: usize = 1024;
@@ -104,7 +104,7 @@ impl Breakers {
             Ok(tool) => Ok(Permits { pool, tool }),
             Err(retry_after) => {
                 if let Some(breaker) = &mut self.pool {
-                    breaker.end(pool, Verdict::Nothing, now);
+                    breaker.end(pool, CallEvidence::Nothing, now);
                 }
                 Err(refused(true)(retry_after))
             }
@@ -116,16 +116,16 @@ impl Breakers {
         &mut self,
         permits: Permits,
         tool: &Arc<str>,
-        verdict: Verdict,
+        evidence: CallEvidence,
         now: Instant,
     ) -> Changes {
         let pool = self.pool.as_mut();
-        let pool = pool.and_then(|breaker| breaker.end(permits.pool, verdict, now));
-        if verdict == Verdict::Failed && !self.tools.contains_key(tool) {
+        let pool = pool.and_then(|breaker| breaker.end(permits.pool, evidence, now));
+        if evidence == CallEvidence::Failed && !self.tools.contains_key(tool) {
             self.remember(tool, now);
         }
         let breaker = self.tools.get_mut(tool);
-        let tool = breaker.and_then(|breaker| breaker.end(permits.tool, verdict, now));
+        let tool = breaker.and_then(|breaker| breaker.end(permits.tool, evidence, now));
         Changes { pool, tool }
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let (bad, good) = (Arc::from("bad"), Arc::from("good"));
         let mut now = Instant::now();
         let permits = breakers.try_admit(&bad, now).unwrap();
-        let changes = breakers.end(permits, &bad, Verdict::Failed, now);
+        let changes = breakers.end(permits, &bad, CallEvidence::Failed, now);
         assert_eq!(
             (changes.pool, changes.tool),
             (Some(Change::Opened), Some(Change::Opened))
@@ -180,14 +180,14 @@ mod tests {
         let probe = breakers.try_admit(&bad, now).unwrap();
         // The only trial call is running.
         assert!(!breakers.try_admit(&good, now).unwrap_err().by_tool);
-        breakers.end(probe, &bad, Verdict::Failed, now);
+        breakers.end(probe, &bad, CallEvidence::Failed, now);
         now += policy().cool_down;
         let probe = breakers.try_admit(&good, now).unwrap();
-        let changes = breakers.end(probe, &good, Verdict::Answered, now);
+        let changes = breakers.end(probe, &good, CallEvidence::Answered, now);
         assert_eq!((changes.pool, changes.tool), (Some(Change::Closed), None));
         let probe = breakers.try_admit(&bad, now).unwrap();
         assert!(breakers.try_admit(&bad, now).unwrap_err().by_tool);
-        breakers.end(probe, &bad, Verdict::Nothing, now);
+        breakers.end(probe, &bad, CallEvidence::Nothing, now);
         breakers.try_admit(&bad, now).unwrap();
     }
 
@@ -198,19 +198,19 @@ mod tests {
         for n in 0..2 * TOOLS {
             let tool: Arc<str> = Arc::from(n.to_string());
             let permits = breakers.try_admit(&tool, now).unwrap();
-            breakers.end(permits, &tool, Verdict::Answered, now);
+            breakers.end(permits, &tool, CallEvidence::Answered, now);
         }
         assert_eq!(breakers.tools.len(), 0);
         for n in 0..2 * TOOLS {
             let tool: Arc<str> = Arc::from(n.to_string());
             let permits = breakers.try_admit(&tool, now).unwrap();
-            breakers.end(permits, &tool, Verdict::Failed, now);
+            breakers.end(permits, &tool, CallEvidence::Failed, now);
         }
         assert_eq!(breakers.tools.len(), TOOLS);
         let later = now + BreakerPolicy::default().window;
         let tool: Arc<str> = Arc::from("new");
         let permits = breakers.try_admit(&tool, later).unwrap();
-        breakers.end(permits, &tool, Verdict::Failed, later);
+        breakers.end(permits, &tool, CallEvidence::Failed, later);
         assert_eq!(breakers.tools.len(), 1);
     }
 }

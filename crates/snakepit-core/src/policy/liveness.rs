@@ -45,7 +45,7 @@ pub(crate) struct Limits {
 
 /// The decision about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum LivenessVerdict {
     /// The round of heartbeats does not count.
     Discard,
     /// The worker needs no action.
@@ -60,7 +60,7 @@ pub(crate) enum Verdict {
         reachable: bool,
     },
     /// The worker has no call and does not answer: replacing it loses nothing.
-    Suspect,
+    Unresponsive,
     /// The worker is killed with its calls.
     Kill(Cause),
 }
@@ -85,16 +85,16 @@ impl Cause {
 }
 
 /// Judges one worker.
-pub(crate) fn judge(evidence: &Evidence, limits: &Limits) -> Verdict {
+pub(crate) fn judge(evidence: &Evidence, limits: &Limits) -> LivenessVerdict {
     if evidence.late {
-        return Verdict::Discard;
+        return LivenessVerdict::Discard;
     }
     let silent = evidence.misses >= limits.misses;
     if !evidence.busy {
         return if silent {
-            Verdict::Suspect
+            LivenessVerdict::Unresponsive
         } else {
-            Verdict::Well
+            LivenessVerdict::Well
         };
     }
     let queued = limits.kill_when_queued && evidence.queued;
@@ -102,21 +102,21 @@ pub(crate) fn judge(evidence: &Evidence, limits: &Limits) -> Verdict {
     // If the worker has other calls, the task that waits for the end of the tool has it replaced
     // and drained.
     if !evidence.innocent && evidence.overdue.is_some_and(over) {
-        return Verdict::Kill(Cause::Overdue);
+        return LivenessVerdict::Kill(Cause::Overdue);
     }
     if let (Some(stall), Some(flat)) = (limits.stall, evidence.flat)
         && flat >= stall
     {
-        return Verdict::Kill(Cause::Stalled);
+        return LivenessVerdict::Kill(Cause::Stalled);
     }
     let reachable = !silent && evidence.held < limits.patience;
     if evidence.flat.is_some_and(|flat| flat >= limits.patience) {
-        return Verdict::Stalled { reachable };
+        return LivenessVerdict::Stalled { reachable };
     }
     if reachable {
-        Verdict::Well
+        LivenessVerdict::Well
     } else {
-        Verdict::Quiet
+        LivenessVerdict::Quiet
     }
 }
 

@@ -11,10 +11,10 @@ use crate::config::{ConfigError, duration, range};
 use crate::schedule::WorkerKey;
 use crate::value::Payload;
 
-/// The blame for a death, borne by a single call.
+/// The blame for a death, if a single call is to blame.
 const WHOLE: u64 = 1 << 32;
-/// Largest number of suspects remembered; the one seen longest ago makes room.
-const SUSPECTS: usize = 1024;
+/// Largest number of blamed calls remembered; the one seen longest ago makes room.
+const BLAMED: usize = 1024;
 /// Largest number of deaths remembered until the calls of the worker have reported theirs.
 const CROWDS: usize = 64;
 
@@ -60,7 +60,7 @@ impl QuarantinePolicy {
 pub(crate) struct Fingerprint(u64);
 
 #[derive(Clone, Copy, Debug)]
-struct Suspect {
+struct BlamedCall {
     blame: u64,
     /// Moment at which the blame, and with it the sentence, is forgotten.
     until: Instant,
@@ -75,7 +75,7 @@ pub(crate) enum Standing {
     /// Places no restriction on the call.
     Free,
     /// The call shares a blame with others; where possible, it should be isolated.
-    Suspect,
+    Blamed,
     /// The call is rejected for this long.
     Convicted(Duration),
 }
@@ -84,7 +84,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     policy: QuarantinePolicy,
-    suspects: HashMap<Fingerprint, Suspect>,
+    blamed: HashMap<Fingerprint, BlamedCall>,
     /// Number of calls in workers at the moment of their death, latest last.
     crowds: VecDeque<(WorkerKey, u16)>,
     hasher: RandomState,
@@ -94,7 +94,7 @@ impl Quarantine {
     pub(crate) fn new(policy: QuarantinePolicy) -> Self {
         Self {
             policy,
-            suspects: HashMap::new(),
+            blamed: HashMap::new(),
             crowds: VecDeque::new(),
             hasher: RandomState::new(),
         }
@@ -102,7 +102,7 @@ impl Quarantine {
 
     /// Returns true if no call is blamed, so that no lookup is needed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.suspects.is_empty()
+        self.blamed.is_empty()
     }
 
     pub(crate) fn fingerprint(&self, own: Option<&str>, tool: &str, args: &Payload) -> Fingerprint {
@@ -114,14 +114,14 @@ impl Quarantine {
 
     /// Returns the standing of a call.
     pub(crate) fn check(&mut self, call: Fingerprint, now: Instant) -> Standing {
-        match self.suspects.get(&call) {
+        match self.blamed.get(&call) {
             None => Standing::Free,
-            Some(suspect) if suspect.until <= now => {
-                self.suspects.remove(&call);
+            Some(record) if record.until <= now => {
+                self.blamed.remove(&call);
                 Standing::Free
             }
-            Some(suspect) if suspect.convicted => Standing::Convicted(suspect.until - now),
-            Some(suspect) if suspect.shared => Standing::Suspect,
+            Some(record) if record.convicted => Standing::Convicted(record.until - now),
+            Some(record) if record.shared => Standing::Blamed,
             Some(_) => Standing::Free,
         }
     }
@@ -129,11 +129,11 @@ impl Quarantine {
     /// Clears a call that was answered with a worker for itself.
     pub(crate) fn acquit(&mut self, call: Fingerprint) {
         if self
-            .suspects
+            .blamed
             .get(&call)
-            .is_some_and(|suspect| !suspect.convicted)
+            .is_some_and(|record| !record.convicted)
         {
-            self.suspects.remove(&call);
+            self.blamed.remove(&call);
         }
     }
 
@@ -164,54 +164,54 @@ impl Quarantine {
         now: Instant,
     ) -> bool {
         self.make_room(call, now);
-        let fresh = Suspect {
+        let fresh = BlamedCall {
             blame: 0,
             until: now,
             convicted: false,
             shared: false,
         };
-        let suspect = self.suspects.entry(call).or_insert(fresh);
-        if suspect.until <= now {
-            *suspect = fresh;
+        let record = self.blamed.entry(call).or_insert(fresh);
+        if record.until <= now {
+            *record = fresh;
         }
-        if suspect.convicted {
+        if record.convicted {
             return false;
         }
-        suspect.blame += WHOLE.div_ceil(u64::from(calls));
-        let guilty = suspect.blame >= u64::from(self.policy.deaths) * WHOLE;
-        suspect.shared |= harmless && calls > 1;
-        suspect.convicted = guilty && !(harmless && calls > 1);
-        suspect.until = now
-            + if suspect.convicted {
+        record.blame += WHOLE.div_ceil(u64::from(calls));
+        let guilty = record.blame >= u64::from(self.policy.deaths) * WHOLE;
+        record.shared |= harmless && calls > 1;
+        record.convicted = guilty && !(harmless && calls > 1);
+        record.until = now
+            + if record.convicted {
                 self.policy.duration
             } else {
                 self.policy.window
             };
-        suspect.convicted
+        record.convicted
     }
 
     fn make_room(&mut self, call: Fingerprint, now: Instant) {
-        if self.suspects.len() < SUSPECTS || self.suspects.contains_key(&call) {
+        if self.blamed.len() < BLAMED || self.blamed.contains_key(&call) {
             return;
         }
-        self.suspects.retain(|_, suspect| suspect.until > now);
-        if self.suspects.len() < SUSPECTS {
+        self.blamed.retain(|_, record| record.until > now);
+        if self.blamed.len() < BLAMED {
             return;
         }
         let first = self
-            .suspects
+            .blamed
             .iter()
-            .min_by_key(|(_, suspect)| (suspect.convicted, suspect.until))
+            .min_by_key(|(_, record)| (record.convicted, record.until))
             .map(|(call, _)| *call);
         if let Some(first) = first {
-            self.suspects.remove(&first);
+            self.blamed.remove(&first);
         }
     }
 
     /// Number of calls that are rejected now.
     pub(crate) fn convicted(&self, now: Instant) -> usize {
-        let convicted = |suspect: &&Suspect| suspect.convicted && suspect.until > now;
-        self.suspects.values().filter(convicted).count()
+        let convicted = |record: &&BlamedCall| record.convicted && record.until > now;
+        self.blamed.values().filter(convicted).count()
     }
 }
 
@@ -249,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn suspects_are_bounded_and_the_convicted_stay_longest() {
+    fn blamed_calls_are_bounded_and_the_convicted_stay_longest() {
         let mut quarantine = Quarantine::new(policy());
         let now = Instant::now();
         quarantine.blame(Fingerprint(0), 1, false, now);
         assert!(quarantine.blame(Fingerprint(0), 1, false, now));
-        for n in 1..=2 * SUSPECTS as u64 {
+        for n in 1..=2 * BLAMED as u64 {
             quarantine.blame(Fingerprint(n), 1, false, now);
         }
-        assert_eq!(quarantine.suspects.len(), SUSPECTS);
+        assert_eq!(quarantine.blamed.len(), BLAMED);
         let standing = quarantine.check(Fingerprint(0), now);
         assert_eq!(standing, Standing::Convicted(3 * MINUTE));
     }
@@ -284,7 +284,7 @@ mod tests {
             assert!(!quarantine.blame(guilty, 2, true, now));
             assert!(!quarantine.blame(innocent, 2, true, now));
         }
-        assert_eq!(quarantine.check(innocent, now), Standing::Suspect);
+        assert_eq!(quarantine.check(innocent, now), Standing::Blamed);
         quarantine.acquit(innocent);
         assert_eq!(quarantine.check(innocent, now), Standing::Free);
         assert!(quarantine.blame(guilty, 1, true, now));
@@ -305,27 +305,27 @@ mod tests {
             let mut model: HashMap<u64, (u64, Instant, bool)> = HashMap::new();
             for (call, crowd, minutes, dies, harmless) in steps {
                 now += minutes * MINUTE;
-                model.retain(|_, suspect| suspect.1 > now);
+                model.retain(|_, record| record.1 > now);
                 if dies {
                     quarantine.gone(worker, crowd);
                     prop_assert_eq!(quarantine.crowd(worker, 8), crowd);
                     let convicted = quarantine.blame(Fingerprint(call), crowd, harmless, now);
-                    let suspect = model.entry(call).or_insert((0, now, false));
-                    let before = suspect.2;
+                    let record = model.entry(call).or_insert((0, now, false));
+                    let before = record.2;
                     if !before {
-                        suspect.0 += 60 / u64::from(crowd);
-                        suspect.2 = suspect.0 >= 120 && (crowd == 1 || !harmless);
-                        suspect.1 = now + if suspect.2 { 3 * MINUTE } else { 5 * MINUTE };
+                        record.0 += 60 / u64::from(crowd);
+                        record.2 = record.0 >= 120 && (crowd == 1 || !harmless);
+                        record.1 = now + if record.2 { 3 * MINUTE } else { 5 * MINUTE };
                     }
-                    prop_assert_eq!(convicted, suspect.2 && !before);
+                    prop_assert_eq!(convicted, record.2 && !before);
                 }
-                let expected = model.get(&call).filter(|suspect| suspect.2).map(|suspect| suspect.1 - now);
+                let expected = model.get(&call).filter(|record| record.2).map(|record| record.1 - now);
                 let standing = quarantine.check(Fingerprint(call), now);
                 match expected {
                     Some(time) => prop_assert_eq!(standing, Standing::Convicted(time)),
                     None => prop_assert!(!matches!(standing, Standing::Convicted(_))),
                 }
-                prop_assert_eq!(quarantine.convicted(now), model.values().filter(|suspect| suspect.2).count());
+                prop_assert_eq!(quarantine.convicted(now), model.values().filter(|record| record.2).count());
             }
         }
     }

@@ -11,9 +11,9 @@ use serde::Serialize;
 pub use budget::RecycleBudget;
 pub(super) use budget::{Member, Token};
 pub use error::RecycleError;
-pub(super) use limits::OwnLimits;
+pub(super) use limits::RecycleLimits;
 pub use settings::{RecycleConfig, RecycleMode};
-use trend::Trend;
+use trend::MemoryTrend;
 pub use trend::{MemoryDecision, MemoryStatus};
 
 /// The reason why a live worker is replaced.

@@ -15,7 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::deadlines::Deadlines;
 use super::event::{Event, Readiness};
 use super::settings::Settings;
-use super::state::{Effects, Granted, Live, Outcome, Recall, State, Tools, Unavailable, Waiter};
+use super::state::{
+    Effects, Granted, Outcome, ReadyWorker, Recall, State, Tools, Unavailable, Waiter,
+};
 use super::{PoolConfig, errors, foreign};
 use crate::call::{CallObserver, PoolMark};
 use crate::error::{Error, Phase, StartError};
@@ -229,7 +231,7 @@ impl Shared {
     pub(super) fn add(&self, id: &WorkerId, worker: &Arc<dyn Worker>) -> Option<WorkerKey> {
         let tools = Arc::new(Tools::new(&worker.info().tools));
         let ahead = worker.takes_ahead();
-        let mut live = Live::new(Arc::clone(worker), id.clone(), &self.config);
+        let mut live = ReadyWorker::new(Arc::clone(worker), id.clone(), &self.config);
         if ahead {
             live.let_ahead(self.slots);
         }

@@ -42,7 +42,7 @@ pub(crate) use claim::Claimed;
 pub(crate) use effects::Effects;
 pub(crate) use granted::{Early, Granted};
 pub use health::{HealthState, HealthStatus};
-pub(crate) use heartbeat::{Answer as HeartbeatAnswer, News};
+pub(crate) use heartbeat::{Answer as HeartbeatAnswer, HeartbeatChange};
 pub use heartbeat::{HeartbeatState, HeartbeatStatus};
 pub(crate) use isolation::Isolation;
 pub(crate) use liveness::{Asked, CheckedWorker};
@@ -53,7 +53,7 @@ pub(crate) use stats::Outcome;
 use stats::Stats;
 pub(crate) use tools::Tools;
 use workers::Workers;
-pub(crate) use workers::{Live, Spare};
+pub(crate) use workers::{ReadyWorker, Spare};
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
 pub(crate) type Waiter = oneshot::Sender<Result<Granted, Error>>;
@@ -96,7 +96,7 @@ impl State {
             ..Rules::new(config.queue_limit)
         };
         if let Some(sessions) = sessions {
-            rules.home_idle = rules.home_idle.max(sessions.config().ttl);
+            rules.binding_idle = rules.binding_idle.max(sessions.config().ttl);
         }
         Self {
             slots,

@@ -55,7 +55,7 @@ pub struct Status {
     /// Calls dropped by their caller.
     pub cancelled: u64,
     /// Steps that ended the tools of calls that timed out on a worker or were dropped.
-    pub stops: Stops,
+    pub stops: CancelStats,
     /// Calls rejected by the quarantine; also in `errors`.
     pub quarantined: u64,
     /// Calls repeated after their worker died; also in `requests`.
@@ -95,11 +95,11 @@ pub struct Status {
     pub queue_time: Latency,
 }
 
-/// Tools of abandoned calls by the step that ended them; see [`StopStep`](crate::worker::StopStep).
+/// Tools of abandoned calls by the step that ended them; see [`CancelStep`](crate::worker::CancelStep).
 /// A tool is counted once it has ended; a batch counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Stops {
+pub struct CancelStats {
     /// Ended on its own, or because it saw the flag.
     pub flag: u64,
     /// Ended by cancelling its asyncio task.

@@ -1,5 +1,8 @@
 //! The bond between a session's calls and one worker.
 
+pub(super) mod soft;
+pub(super) mod strict;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

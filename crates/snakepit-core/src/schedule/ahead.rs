@@ -227,7 +227,7 @@ impl<W> Scheduler<W> {
 
     /// Sends the next waiting call ahead to a slot, if that is allowed.
     fn send_ahead(&mut self, key: WorkerKey, slot: Slot) -> Option<(W, Grant)> {
-        let depth = self.haste.depth(self.pace.mean());
+        let depth = self.haste.depth(self.estimator.mean());
         // With a waiting call for each slot, none waits here that could run elsewhere.
         let enough = self.queue.here() >= self.slots.capacity();
         if depth == 0 || !enough || !self.slots.has_room(key, slot, depth) || self.claims.waits(key)

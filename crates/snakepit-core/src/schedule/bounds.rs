@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Ask;
+use super::SlotRequest;
 use crate::id::SessionId;
 
 /// The bound because of which a call is rejected.
@@ -94,7 +94,7 @@ impl Bounds {
 
     /// Returns the bound that a call would exceed in addition to `queued` others. A single call may
     /// have any size.
-    pub(crate) fn broken(&self, ask: &Ask<'_>, queued: usize) -> Option<QueueBound> {
+    pub(crate) fn broken(&self, ask: &SlotRequest<'_>, queued: usize) -> Option<QueueBound> {
         if queued >= self.calls {
             return Some(QueueBound::Calls { limit: self.calls });
         }

@@ -16,9 +16,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pace::toward;
+use super::estimator::toward;
 use super::wheel::{SPAN, Spoke, Turning, Wheel};
-use super::{Ask, Grant, WorkerKey};
+use super::{Grant, SlotRequest, WorkerKey};
 use crate::id::SessionId;
 
 /// The cost of an average call.
@@ -44,7 +44,7 @@ pub(crate) enum FlowKey {
 }
 
 impl FlowKey {
-    pub(crate) fn of(ask: &Ask<'_>) -> Self {
+    pub(crate) fn of(ask: &SlotRequest<'_>) -> Self {
         match (ask.fair_key, ask.session) {
             (Some(key), _) => Self::Key(Arc::clone(key)),
             (None, Some(session)) => Self::Session(session.clone()),
@@ -113,7 +113,7 @@ pub(crate) struct Fair {
 impl Fair {
     /// Returns the flow of a call, created if necessary. The caller must use it at once, with
     /// [`wait`](Self::wait) or [`charge`](Self::charge).
-    pub(crate) fn flow(&mut self, ask: &Ask<'_>) -> u32 {
+    pub(crate) fn flow(&mut self, ask: &SlotRequest<'_>) -> u32 {
         let (key, weight) = (FlowKey::of(ask), u64::from(ask.weight.max(1)));
         if let Some(&flow) = self.index.get(&key) {
             let one = &mut self.flows[flow as usize];
@@ -271,7 +271,7 @@ impl Fair {
 
     /// Returns the number of calls, out of `queued`, that would have their turn before a new one:
     /// in each round until its own turn, one of each flow.
-    pub(crate) fn ahead(&self, ask: &Ask<'_>, queued: usize) -> usize {
+    pub(crate) fn ahead(&self, ask: &SlotRequest<'_>, queued: usize) -> usize {
         let own = self.index.get(&FlowKey::of(ask));
         let own = own.map_or(0, |flow| self.flows[*flow as usize].waiting as usize);
         let rounds = own / usize::from(ask.weight.max(1)) + 1;

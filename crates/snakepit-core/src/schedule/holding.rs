@@ -50,7 +50,7 @@ impl<W> Scheduler<W> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::granted;
-    use super::super::{Acquire, Ask, Scheduler};
+    use super::super::{Acquire, Scheduler, SlotRequest};
 
     #[test]
     fn a_held_worker_empties_has_one_call_and_serves_on() {
@@ -107,7 +107,7 @@ mod tests {
         let (key, _) = scheduler.add(2);
         let outer = granted(scheduler.acquire(None, || ()));
         assert_eq!(scheduler.hold(), Some(key));
-        let mut ask = Ask::new(None);
+        let mut ask = SlotRequest::new(None);
         let ancestors = [outer];
         ask.ancestors = &ancestors;
         let inner = granted(scheduler.ask(&ask, || ()));

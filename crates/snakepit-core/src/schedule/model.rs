@@ -13,7 +13,7 @@ use crate::schedule::Affinity;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Ask {
+    SlotRequest {
         session: Option<u8>,
         affinity: Affinity,
         /// The call from which this one is made, among those that have a slot.
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
     let held = prop::option::weighted(0.95, prop_oneof![40 => 0_u64..300, 1 => 0_u64..100_000]);
     prop_oneof![
         8 => ask.prop_map(|(session, affinity, parent, growing, fair_key, weight, ahead)| {
-            Step::Ask { session, affinity, parent, growing, fair_key, weight, ahead }
+            Step::SlotRequest { session, affinity, parent, growing, fair_key, weight, ahead }
         }),
         1 => any::<usize>().prop_map(Step::Cancel),
         6 => (any::<usize>(), held.clone()).prop_map(|(n, held)| Step::Release(n, held)),
@@ -116,7 +116,7 @@ struct Model {
     held: Vec<Held>,
     waiting: Vec<Waiting>,
     /// Worker and number of workers so far.
-    homes: HashMap<u8, (Option<WorkerKey>, u64)>,
+    bindings: HashMap<u8, (Option<WorkerKey>, u64)>,
     turns: Option<turns::Turns>,
     ahead: ahead::Calls,
 }
@@ -144,13 +144,13 @@ impl Model {
             .any(|worker| worker.key == key && !worker.retiring)
     }
 
-    fn home(&self, session: Option<u8>) -> Option<WorkerKey> {
-        self.homes.get(&session?)?.0
+    fn bound(&self, session: Option<u8>) -> Option<WorkerKey> {
+        self.bindings.get(&session?)?.0
     }
 
     fn bind(&mut self, session: u8, key: WorkerKey) {
-        let home = self.homes.entry(session).or_insert((None, 0));
-        *home = (Some(key), home.1 + 1);
+        let bound = self.bindings.entry(session).or_insert((None, 0));
+        *bound = (Some(key), bound.1 + 1);
     }
 
     /// Checks that a grant is of a free slot of a worker that takes calls; without a preference, of
@@ -213,23 +213,23 @@ impl Model {
             && let Some(n) = self.pick(key)
         {
             let (strict, line) = (self.waiting[n].strict, self.waiting[n].line);
-            let home = self.home(self.waiting[n].session);
+            let bound = self.bound(self.waiting[n].session);
             if let Some(session) = self.waiting[n].session.filter(|_| strict && line.is_none())
-                && let Some(home) = home
+                && let Some(bound) = bound
             {
-                if !self.is_active(home) {
+                if !self.is_active(bound) {
                     let waiting = self.remove(n);
                     lost.push((waiting.id, session, self.lose(session)));
                     continue;
                 }
-                if home != key {
-                    self.waiting[n].line = Some(home);
+                if bound != key {
+                    self.waiting[n].line = Some(bound);
                     self.strands();
                     continue;
                 }
             }
             let waiting = self.waiting.remove(n);
-            if let Some(session) = waiting.session.filter(|_| strict && home.is_none()) {
+            if let Some(session) = waiting.session.filter(|_| strict && bound.is_none()) {
                 self.bind(session, key);
             }
             return (lost, Some(waiting));
@@ -283,9 +283,9 @@ impl Model {
     }
 
     fn lose(&mut self, session: u8) -> u64 {
-        let home = self.homes.get_mut(&session).expect("it has a home");
-        home.0 = None;
-        home.1
+        let bound = self.bindings.get_mut(&session).expect("it has a bound");
+        bound.0 = None;
+        bound.1
     }
 
     /// Removes the calls that wait for a worker which takes no more calls.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::queue::Line;
 use super::slots::Slots;
-use super::{Ask, Grant, Scheduler, Ticket, WorkerKey};
+use super::{Grant, Scheduler, SlotRequest, Ticket, WorkerKey};
 
 /// The number of waiting calls that the call in each slot waits for.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl<W> Scheduler<W> {
     pub(crate) fn waits_for(&self, ticket: Ticket) -> Option<Option<WorkerKey>> {
         let waiting = self.queue.get(ticket)?;
         let session = waiting.session.as_ref().filter(|_| waiting.strict);
-        let home = session.and_then(|session| self.homes.get(session));
+        let home = session.and_then(|session| self.strict.get(session));
         Some(home.filter(|key| self.slots.is_active(*key)))
     }
 
@@ -70,7 +70,7 @@ impl<W> Scheduler<W> {
 
     /// Returns true if every slot that the call could ever get belongs to a call that would wait
     /// for it.
-    pub(super) fn would_deadlock(&self, ask: &Ask<'_>, line: Line) -> bool {
+    pub(super) fn would_deadlock(&self, ask: &SlotRequest<'_>, line: Line) -> bool {
         if let Line::Of(key) = line {
             let own = ask
                 .ancestors

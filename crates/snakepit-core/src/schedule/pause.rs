@@ -34,17 +34,17 @@ impl<W> Scheduler<W> {
 #[cfg(test)]
 mod tests {
     use crate::id::SessionId;
-    use crate::schedule::{Acquire, Affinity, Ask, Scheduler};
+    use crate::schedule::{Acquire, Affinity, Scheduler, SlotRequest};
 
     #[test]
     fn a_paused_worker_keeps_its_calls_and_gets_none() {
         let mut scheduler = Scheduler::new(10);
         let (key, _) = scheduler.add(3);
         let session = SessionId::new("s");
-        let strict = Ask {
+        let strict = SlotRequest {
             session: Some(&session),
             affinity: Affinity::StrictQueue,
-            ..Ask::new(None)
+            ..SlotRequest::new(None)
         };
         let Acquire::Granted(first) = scheduler.ask(&strict, || 1) else {
             panic!("a slot is free");

@@ -9,7 +9,7 @@ use std::mem::replace;
 use super::bounds::Bounds;
 use super::entries::Entries;
 use super::fair::Fair;
-use super::{Ask, Grant, QueueBound, WorkerKey};
+use super::{Grant, QueueBound, SlotRequest, WorkerKey};
 use crate::id::SessionId;
 
 /// Index of no entry.
@@ -115,7 +115,7 @@ impl<W> Queue<W> {
     }
 
     /// Returns the bound that one more call would exceed.
-    pub(crate) fn broken(&self, ask: &Ask<'_>) -> Option<QueueBound> {
+    pub(crate) fn broken(&self, ask: &SlotRequest<'_>) -> Option<QueueBound> {
         self.bounds.broken(ask, self.len)
     }
 
@@ -129,7 +129,7 @@ impl<W> Queue<W> {
     }
 
     /// Returns the number of calls that would have their turn before a new one.
-    pub(crate) fn ahead(&self, ask: &Ask<'_>) -> usize {
+    pub(crate) fn ahead(&self, ask: &SlotRequest<'_>) -> usize {
         let fair = self.fair.as_ref();
         fair.map_or(self.len, |fair| fair.ahead(ask, self.len))
     }
@@ -151,7 +151,12 @@ impl<W> Queue<W> {
 
     /// Appends a call even if the queue is full: the caller checks the bounds first. A call that
     /// was sent ahead gets its old place.
-    pub(crate) fn push(&mut self, line: Line, ask: &Ask<'_>, waiting: Waiting<W>) -> Ticket {
+    pub(crate) fn push(
+        &mut self,
+        line: Line,
+        ask: &SlotRequest<'_>,
+        waiting: Waiting<W>,
+    ) -> Ticket {
         let index = self.vacant.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiting calls");
             self.entries.push(Entry {

@@ -77,14 +77,14 @@ impl<W> Scheduler<W> {
 
     /// Estimates the time until the first taken slot may be free. `None` without calls.
     pub fn next_free(&self, now: Instant) -> Option<Duration> {
-        let mean = self.pace.mean().map(Duration::from_nanos);
+        let mean = self.estimator.mean().map(Duration::from_nanos);
         self.running.next_free(now, mean)
     }
 
     /// Estimates the time until all waiting calls have had their slot and the first of the running
     /// calls has ended. `None` without calls.
     pub fn backlog(&self, now: Instant) -> Option<Duration> {
-        let queued = self.pace.wait(self.queue.len(), self.slots.capacity());
+        let queued = self.estimator.wait(self.queue.len(), self.slots.capacity());
         match (queued, self.next_free(now)) {
             (Some(queued), Some(next)) => Some(queued + next),
             (queued, next) => queued.or(next),

@@ -1,6 +1,6 @@
 //! The scheduler in single situations.
 
-use super::{Acquire, Ask, Grant, Rules, Scheduler};
+use super::{Acquire, Grant, Rules, Scheduler, SlotRequest};
 use crate::id::SessionId;
 use crate::schedule::Affinity;
 
@@ -11,17 +11,17 @@ pub(super) fn granted(answer: Acquire) -> Grant {
     }
 }
 
-fn strict(session: &SessionId) -> Ask<'_> {
-    Ask {
+fn strict(session: &SessionId) -> SlotRequest<'_> {
+    SlotRequest {
         affinity: Affinity::StrictQueue,
-        ..Ask::new(Some(session))
+        ..SlotRequest::new(Some(session))
     }
 }
 
-fn nested(ancestors: &[Grant]) -> Ask<'_> {
-    Ask {
+fn nested(ancestors: &[Grant]) -> SlotRequest<'_> {
+    SlotRequest {
         ancestors,
-        ..Ask::new(None)
+        ..SlotRequest::new(None)
     }
 }
 
@@ -61,13 +61,13 @@ fn a_burst_of_first_strict_calls_lands_on_one_worker() {
             Acquire::Queued(_)
         ));
     }
-    let (home, first) = scheduler.add(2);
+    let (bound, first) = scheduler.add(2);
     let (other, none) = scheduler.add(2);
     assert_eq!((first.len(), none.len()), (2, 0));
     let mut held: Vec<_> = first;
     let mut order = Vec::new();
     while let Some((n, grant)) = held.pop() {
-        assert_eq!(grant.worker, home);
+        assert_eq!(grant.worker, bound);
         order.push(n);
         held.extend(scheduler.release(grant, None).wake);
     }
@@ -121,13 +121,13 @@ fn a_loss_is_reported_once() {
 #[test]
 fn sessions_beyond_the_limit_are_refused_until_one_is_forgotten() {
     let mut scheduler = Scheduler::<()>::with_rules(Rules {
-        homes: 1,
+        bindings: 1,
         ..Rules::new(100)
     });
     scheduler.add(4);
     let (a, b) = ("a".into(), "b".into());
     granted(scheduler.ask(&strict(&a), || ()));
-    assert_eq!(scheduler.ask(&strict(&b), || ()), Acquire::TooManyHomes);
+    assert_eq!(scheduler.ask(&strict(&b), || ()), Acquire::TooManyBindings);
     granted(scheduler.ask(&strict(&a), || ()));
     assert!(scheduler.forget(&a));
     granted(scheduler.ask(&strict(&b), || ()));

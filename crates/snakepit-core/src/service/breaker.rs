@@ -13,7 +13,7 @@ use crate::call::Request;
 use crate::config::ConfigError;
 use crate::error::Error;
 use crate::id::PoolName;
-use crate::policy::{BreakerPolicy, Breakers, Circuit, Permits, Verdict};
+use crate::policy::{BreakerPolicy, Breakers, CallEvidence, Circuit, Permits};
 
 /// Rejects requests at once while workers fail, as
 /// [`PoolConfig::breaker`](crate::pool::PoolConfig::breaker) and
@@ -57,14 +57,14 @@ impl BreakerLayer {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, tool: &Arc<str>) -> Result<Leave, Error> {
+    fn admit(&self, tool: &Arc<str>) -> Result<BreakerPermit, Error> {
         let admitted = self.lock().try_admit(tool, Instant::now());
         match admitted {
-            Ok(permits) => Ok(Leave {
+            Ok(permits) => Ok(BreakerPermit {
                 layer: self.clone(),
                 tool: Arc::clone(tool),
                 permits,
-                verdict: Verdict::Nothing,
+                evidence: CallEvidence::Nothing,
             }),
             Err(refused) => Err(Error::CircuitOpen {
                 pool: self.name.clone(),
@@ -76,25 +76,25 @@ impl BreakerLayer {
 }
 
 /// The permit for one request, given back when this is dropped.
-struct Leave {
+struct BreakerPermit {
     layer: BreakerLayer,
     tool: Arc<str>,
     permits: Permits,
-    verdict: Verdict,
+    evidence: CallEvidence,
 }
 
-impl Leave {
+impl BreakerPermit {
     /// Notes the result of the request, and gives the permit back.
     fn end(mut self, result: Result<(), &Error>) {
-        self.verdict = Verdict::of(result);
+        self.evidence = CallEvidence::of(result);
     }
 }
 
-impl Drop for Leave {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         let now = Instant::now();
         let mut breakers = self.layer.lock();
-        breakers.end(self.permits, &self.tool, self.verdict, now);
+        breakers.end(self.permits, &self.tool, self.evidence, now);
     }
 }
 
@@ -128,14 +128,14 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let leave = match self.layer.admit(&request.tool) {
-            Ok(leave) => leave,
+        let permit = match self.layer.admit(&request.tool) {
+            Ok(permit) => permit,
             Err(error) => return Box::pin(async { Err(error) }),
         };
         let future = self.inner.call(request);
         Box::pin(async move {
             let result = future.await;
-            leave.end(result.as_ref().map(drop));
+            permit.end(result.as_ref().map(drop));
             result
         })
     }

@@ -42,7 +42,7 @@ impl QuarantineLayer {
         })
     }
 
-    /// Sets the number of requests that one worker may have at the same time; each bears that share
+    /// Sets the number of requests that one worker may have at the same time; each takes that share
     /// of the blame for its worker. The actual number of requests is not visible from outside.
     #[must_use]
     pub const fn slots(mut self, slots: u16) -> Self {
@@ -73,7 +73,7 @@ impl QuarantineLayer {
                 tool: request.tool.to_string(),
                 retry_after,
             }),
-            Standing::Free | Standing::Suspect => Ok(()),
+            Standing::Free | Standing::Blamed => Ok(()),
         }
     }
 
@@ -127,12 +127,12 @@ where
         if let Err(error) = self.layer.screen(&request) {
             return Box::pin(async { Err(error) });
         }
-        let (layer, suspect) = (self.layer.clone(), request.clone());
+        let (layer, blamed) = (self.layer.clone(), request.clone());
         let future = self.inner.call(request);
         Box::pin(async move {
             let result = future.await;
             if let Err(error) = &result {
-                layer.blame(&suspect, error);
+                layer.blame(&blamed, error);
             }
             result
         })

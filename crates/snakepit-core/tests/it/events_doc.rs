@@ -64,7 +64,7 @@ Names of the original are lists with the prefix `snakepit`. These events have an
 | `pool.queue.enqueued`, `pool.queue.dequeued`, `pool.queue.timeout` | `call.queued`, `call.dispatched` with `queued`, `call.completed` with the outcome `queue_timeout` |
 | `grpc_worker.execute.start`, `.stop`, `.exception` and `grpc_worker.execute_session.*` | `call.dispatched` and `call.completed`, which has the session's worker and the code |
 | `worker.crash` | `worker.crashed` |
-| `heartbeat.heartbeat_timeout` | `heartbeat.missed`; `worker.suspect` if the worker is replaced |
+| `heartbeat.heartbeat_timeout` | `heartbeat.missed`; `worker.unresponsive` if the worker is replaced |
 | `circuit_breaker.opened`, `.half_open`, `.closed` | `circuit.opened`, `circuit.half_open`, `circuit.closed` |
 | `circuit_breaker.call.*` | `call.refused`, `call.completed` |
 | `retry.backoff` | `retry.attempt` with `wait_ms` |

@@ -241,7 +241,7 @@ async fn a_pool_closes_while_workers_are_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_while_it_is_suspected_is_replaced_once() {
+async fn a_worker_that_dies_while_it_is_unresponsive_is_replaced_once() {
     let profile = ScriptedProfile::new(1);
     let pool = ready(watched(2, |_| {}), &profile).await;
     let worker = profile.workers()[0].clone();

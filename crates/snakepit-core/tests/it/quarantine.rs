@@ -232,12 +232,12 @@ fn harmless(fingerprint: &str) -> CallOptions {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_harmless_suspect_is_tried_alone_and_cleared_by_an_answer() {
+async fn a_harmless_call_is_isolated_and_cleared_by_an_answer() {
     let profile = ScriptedProfile::new(3);
     let pool = ready(strict(1), &profile).await;
     let (one, other) = (harmless("a"), harmless("b"));
     die_together(&pool, &profile, &[one.clone(), other]).await;
-    // The suspect waits until the worker is empty; later calls wait for its end.
+    // The blamed call waits until the worker is empty; later calls wait for its end.
     let before = begin(&pool, "gate").await;
     until(|| profile.workers()[0].running() == 1).await;
     let alone = begin_with(&pool, "gate", one.clone()).await;
@@ -251,7 +251,7 @@ async fn a_harmless_suspect_is_tried_alone_and_cleared_by_an_answer() {
     assert_eq!(pool.status().queue_depth, 2, "they do not join it");
     profile.allow(1);
     alone.await.unwrap().unwrap();
-    // Both get their slots at once, and the call is no longer a suspect.
+    // Both get their slots at once, and the call is no longer blamed.
     until(|| profile.workers()[0].running() == 2).await;
     let free = begin_with(&pool, "gate", one).await;
     until(|| profile.workers()[0].running() == 3).await;
@@ -264,7 +264,7 @@ async fn a_harmless_suspect_is_tried_alone_and_cleared_by_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_harmless_suspect_that_kills_alone_is_convicted_and_its_neighbour_is_not() {
+async fn a_harmless_call_that_kills_in_isolation_is_convicted_and_its_neighbour_is_not() {
     let profile = ScriptedProfile::new(2);
     let mut config = strict(1);
     config.retry = Some(RetryPolicy::default());
@@ -307,7 +307,7 @@ async fn a_call_that_waits_for_a_worker_of_its_own_gives_it_back() {
     let queued = begin(&pool, "echo").await;
     alone.abort();
     queued.await.unwrap().unwrap();
-    // The worker dies meanwhile; two suspects get the next one in turn.
+    // The worker dies meanwhile; two blamed calls get the next one in turn.
     let first = begin_with(&pool, "echo", one.clone()).await;
     let second = begin_with(&pool, "echo", other).await;
     profile.workers()[0].die("killed by signal 9", false);

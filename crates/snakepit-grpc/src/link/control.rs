@@ -16,13 +16,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::dumps::Dumps;
+use super::cancel_reports::CancelReports;
 use super::outbox::Outbox;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pings::Pings;
 use super::profiles::{LinkProfile, Profiles};
 use super::recalls::Recalls;
-use super::stops::Stops;
+use super::stacks::StackRequests;
 use crate::frame::{FLAG_ERROR, Header, Kind, MAX_SECRET, MAX_TELEMETRY};
 use crate::{convert, pb};
 
@@ -34,11 +34,11 @@ const UNREAD: usize = 16;
 pub struct ControlClient {
     outbox: Arc<Outbox>,
     ended: watch::Receiver<Option<Arc<str>>>,
-    stops: Arc<Stops>,
+    cancels: Arc<CancelReports>,
     pings: Arc<Pings>,
     gil: watch::Receiver<Option<String>>,
     cleaning: watch::Receiver<Option<String>>,
-    dumps: Arc<Dumps>,
+    stacks: Arc<StackRequests>,
     profiles: Arc<Profiles>,
     recalls: Arc<Recalls>,
     /// The last telemetry settings that were sent.
@@ -80,17 +80,17 @@ impl ControlClient {
         let outbox = Arc::new(Outbox::new(write));
         let (sender, ended) = watch::channel(None);
         let mut tasks = JoinSet::new();
-        let stops = Arc::new(Stops::default());
+        let cancels = Arc::new(CancelReports::default());
         let pings = Arc::new(Pings::default());
-        let dumps = Arc::new(Dumps::default());
+        let stacks = Arc::new(StackRequests::default());
         let profiles = Arc::new(Profiles::default());
         let recalls = Arc::new(Recalls::default());
         let (gil_sender, gil) = watch::channel(None);
         let (cleaning_sender, cleaning) = watch::channel(None);
         let reports = Reports {
-            stops: Arc::clone(&stops),
+            cancels: Arc::clone(&cancels),
             pings: Arc::clone(&pings),
-            dumps: Arc::clone(&dumps),
+            stacks: Arc::clone(&stacks),
             profiles: Arc::clone(&profiles),
             recalls: Arc::clone(&recalls),
             gil: gil_sender,
@@ -108,11 +108,11 @@ impl ControlClient {
         Self {
             outbox,
             ended,
-            stops,
+            cancels,
             gil,
             cleaning,
             pings,
-            dumps,
+            stacks,
             profiles,
             recalls,
             telemetry: Mutex::default(),
@@ -175,7 +175,7 @@ impl ControlClient {
     /// Waits for the worker's report on what stopped a cancelled call. Each report is returned
     /// once.
     pub async fn stopped(&self, call: CallId) -> Stopped {
-        self.stops.take(call).await
+        self.cancels.take(call).await
     }
 
     /// Sends a ping and waits for the worker's sign of life. `None` if none arrives within `wait`.
@@ -232,7 +232,7 @@ impl ControlClient {
     /// # Cancel safety
     /// Safe.
     pub async fn stacks(&self, wait: Duration) -> Option<Stacks> {
-        let question = self.dumps.question();
+        let question = self.stacks.question();
         let header = Header::new(Kind::Stacks, question.number);
         self.outbox.send(header, |_| {}, &Bytes::new()).ok()?;
         timeout(wait, question.answer()).await.ok()?
@@ -266,9 +266,9 @@ impl ControlClient {
 /// The receivers of a worker's reports.
 struct Reports {
     recalls: Arc<Recalls>,
-    dumps: Arc<Dumps>,
+    stacks: Arc<StackRequests>,
     profiles: Arc<Profiles>,
-    stops: Arc<Stops>,
+    cancels: Arc<CancelReports>,
     pings: Arc<Pings>,
     gil: watch::Sender<Option<String>>,
     cleaning: watch::Sender<Option<String>>,
@@ -316,7 +316,7 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Stopped => {
                     match pb::Stopped::decode(head) {
                         Ok(stopped) => {
-                            reports.stops.put(CallId(header.call), stopped);
+                            reports.cancels.put(CallId(header.call), stopped);
                             continue;
                         }
                         Err(error) => return format!("broke the protocol: {error}"),
@@ -356,7 +356,7 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                     }
                 }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::StacksReply => {
-                    match reports.dumps.put(header.call, head) {
+                    match reports.stacks.put(header.call, head) {
                         Ok(()) => continue,
                         Err(error) => return format!("broke the protocol: {error}"),
                     }

@@ -11,11 +11,11 @@ use snakepit_core::call::Request;
 use snakepit_core::error::ErrorCode;
 use snakepit_core::events::record::{Recorder, ToolSpan};
 use snakepit_core::events::{TraceContext, TraceState};
-use snakepit_core::worker::StopStep;
+use snakepit_core::worker::CancelStep;
 
 use super::calls::CallMap;
+use super::cancel_reports;
 use super::source::Source;
-use super::stops;
 use crate::frame::Kind;
 use crate::pb;
 
@@ -160,9 +160,9 @@ impl Spans {
             reported.as_ref(),
         );
         let step = match (reported.map_or(0, |reported| reported.stopped), how) {
-            (0, Ended::Lost(_)) if open.cancelled => Some(StopStep::Kill),
+            (0, Ended::Lost(_)) if open.cancelled => Some(CancelStep::Kill),
             (0, _) => None,
-            (step, _) => Some(stops::step(step)),
+            (step, _) => Some(cancel_reports::step(step)),
         };
         let error = match how {
             Ended::Good => None,
@@ -201,7 +201,7 @@ impl Spans {
             worker: source.worker.clone(),
             number,
             items: items.zip(reported.map(|reported| reported.items)),
-            step: step.map(StopStep::as_str),
+            step: step.map(CancelStep::as_str),
             error,
         };
         recorder.unmade(span.into());

@@ -30,7 +30,7 @@ async fn control_cancels_and_tolerates_signs_of_life() {
     peer.send(&frame(Kind::Stopped, 77, 0, &report.encode_to_vec(), b""))
         .await;
     let stopped = control.stopped(call).await;
-    assert_eq!(stopped.step, snakepit_core::worker::StopStep::Interrupt);
+    assert_eq!(stopped.step, snakepit_core::worker::CancelStep::Interrupt);
     assert_eq!(stopped.after.as_micros(), 9);
     peer.reply(1, b"").await;
     assert!(

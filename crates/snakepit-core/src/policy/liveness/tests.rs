@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Cause, Evidence, Limits, Verdict, judge};
+use super::{Cause, Evidence, Limits, LivenessVerdict, judge};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,20 +35,26 @@ const IDLE: Evidence = Evidence {
     ..WORKS
 };
 
-fn verdict(evidence: Evidence) -> Verdict {
+fn verdict(evidence: Evidence) -> LivenessVerdict {
     judge(&evidence, &LIMITS)
 }
 
 #[test]
-fn idle_and_silent_is_suspect() {
-    assert_eq!(verdict(Evidence { misses: 3, ..IDLE }), Verdict::Suspect);
-    assert_eq!(verdict(Evidence { misses: 2, ..IDLE }), Verdict::Well);
+fn idle_and_silent_is_unresponsive() {
+    assert_eq!(
+        verdict(Evidence { misses: 3, ..IDLE }),
+        LivenessVerdict::Unresponsive
+    );
+    assert_eq!(
+        verdict(Evidence { misses: 2, ..IDLE }),
+        LivenessVerdict::Well
+    );
 }
 
 #[test]
 fn idle_with_a_held_interpreter_is_well() {
     let held = 1000 * SECOND;
-    assert_eq!(verdict(Evidence { held, ..IDLE }), Verdict::Well);
+    assert_eq!(verdict(Evidence { held, ..IDLE }), LivenessVerdict::Well);
 }
 
 #[test]
@@ -58,31 +64,37 @@ fn busy_and_silent_with_growing_cpu_is_quiet() {
             misses: 1000,
             ..WORKS
         }),
-        Verdict::Quiet
+        LivenessVerdict::Quiet
     );
-    assert_eq!(verdict(Evidence { misses: 2, ..WORKS }), Verdict::Well);
+    assert_eq!(
+        verdict(Evidence { misses: 2, ..WORKS }),
+        LivenessVerdict::Well
+    );
 }
 
 #[test]
 fn busy_with_a_held_interpreter_is_quiet() {
     let held = 10 * SECOND;
-    assert_eq!(verdict(Evidence { held, ..WORKS }), Verdict::Quiet);
+    assert_eq!(verdict(Evidence { held, ..WORKS }), LivenessVerdict::Quiet);
     let held = 9 * SECOND;
-    assert_eq!(verdict(Evidence { held, ..WORKS }), Verdict::Well);
+    assert_eq!(verdict(Evidence { held, ..WORKS }), LivenessVerdict::Well);
 }
 
 #[test]
 fn busy_with_flat_cpu_is_told_and_kept() {
     let flat = Some(1000 * SECOND);
     let rests = Evidence { flat, ..WORKS };
-    assert_eq!(verdict(rests), Verdict::Stalled { reachable: true });
+    assert_eq!(verdict(rests), LivenessVerdict::Stalled { reachable: true });
     let silent = Evidence { misses: 3, ..rests };
-    assert_eq!(verdict(silent), Verdict::Stalled { reachable: false });
+    assert_eq!(
+        verdict(silent),
+        LivenessVerdict::Stalled { reachable: false }
+    );
     let unknown = Evidence {
         flat: None,
         ..rests
     };
-    assert_eq!(verdict(unknown), Verdict::Well);
+    assert_eq!(verdict(unknown), LivenessVerdict::Well);
 }
 
 #[test]
@@ -92,14 +104,20 @@ fn busy_with_flat_cpu_is_killed_when_asked_for() {
         ..LIMITS
     };
     let after = |flat| judge(&Evidence { flat, ..WORKS }, &limits);
-    assert_eq!(after(Some(60 * SECOND)), Verdict::Kill(Cause::Stalled));
+    assert_eq!(
+        after(Some(60 * SECOND)),
+        LivenessVerdict::Kill(Cause::Stalled)
+    );
     assert_eq!(
         after(Some(59 * SECOND)),
-        Verdict::Stalled { reachable: true }
+        LivenessVerdict::Stalled { reachable: true }
     );
-    assert_eq!(after(None), Verdict::Well);
+    assert_eq!(after(None), LivenessVerdict::Well);
     let flat = Some(1000 * SECOND);
-    assert_eq!(judge(&Evidence { flat, ..IDLE }, &limits), Verdict::Well);
+    assert_eq!(
+        judge(&Evidence { flat, ..IDLE }, &limits),
+        LivenessVerdict::Well
+    );
 }
 
 #[test]
@@ -109,16 +127,19 @@ fn busy_after_the_deadline_has_its_grace() {
         queued,
         ..WORKS
     };
-    assert_eq!(verdict(late(4, true)), Verdict::Well);
-    assert_eq!(verdict(late(5, false)), Verdict::Kill(Cause::Overdue));
+    assert_eq!(verdict(late(4, true)), LivenessVerdict::Well);
+    assert_eq!(
+        verdict(late(5, false)),
+        LivenessVerdict::Kill(Cause::Overdue)
+    );
     let limits = Limits {
         kill_when_queued: true,
         ..LIMITS
     };
-    assert_eq!(judge(&late(4, false), &limits), Verdict::Well);
+    assert_eq!(judge(&late(4, false), &limits), LivenessVerdict::Well);
     assert_eq!(
         judge(&late(0, true), &limits),
-        Verdict::Kill(Cause::Overdue)
+        LivenessVerdict::Kill(Cause::Overdue)
     );
 }
 
@@ -138,8 +159,11 @@ fn calls_that_nobody_gave_up_protect_their_worker() {
             innocent: true,
             ..overdue
         };
-        assert_eq!(judge(&overdue, &limits), Verdict::Kill(Cause::Overdue));
-        assert_eq!(judge(&shared, &limits), Verdict::Well);
+        assert_eq!(
+            judge(&overdue, &limits),
+            LivenessVerdict::Kill(Cause::Overdue)
+        );
+        assert_eq!(judge(&shared, &limits), LivenessVerdict::Well);
     }
 }
 
@@ -150,7 +174,7 @@ fn a_host_that_was_late_judges_nobody() {
         late: true,
         ..IDLE
     };
-    assert_eq!(verdict(silent), Verdict::Discard);
+    assert_eq!(verdict(silent), LivenessVerdict::Discard);
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> {
@@ -193,28 +217,28 @@ proptest! {
         }
         let verdict = judge(&seen, &limits);
         let asked_for = seen.flat.is_some() && seen.flat >= limits.stall && limits.stall.is_some();
-        let killed = matches!(verdict, Verdict::Kill(_));
-        prop_assert!(verdict != Verdict::Suspect);
+        let killed = matches!(verdict, LivenessVerdict::Kill(_));
+        prop_assert!(verdict != LivenessVerdict::Unresponsive);
         prop_assert!(!killed || asked_for, "{verdict:?}");
     }
 
     #[test]
     fn a_late_host_discards_whatever_it_saw(mut seen in evidence(), limits in limits()) {
         seen.late = true;
-        prop_assert_eq!(judge(&seen, &limits), Verdict::Discard);
+        prop_assert_eq!(judge(&seen, &limits), LivenessVerdict::Discard);
     }
 
     #[test]
     fn an_idle_worker_is_judged_by_its_heartbeats_alone(mut seen in evidence(), limits in limits()) {
         (seen.busy, seen.late) = (false, false);
         let silent = seen.misses >= limits.misses;
-        let expected = if silent { Verdict::Suspect } else { Verdict::Well };
+        let expected = if silent { LivenessVerdict::Unresponsive } else { LivenessVerdict::Well };
         prop_assert_eq!(judge(&seen, &limits), expected);
     }
 
     #[test]
     fn a_worker_that_answers_and_works_is_well(mut seen in evidence(), limits in limits()) {
         seen = Evidence { misses: 0, held: Duration::ZERO, flat: Some(Duration::ZERO), overdue: None, late: false, ..seen };
-        prop_assert_eq!(judge(&seen, &limits), Verdict::Well);
+        prop_assert_eq!(judge(&seen, &limits), LivenessVerdict::Well);
     }
 }

@@ -21,7 +21,7 @@ use crate::pool::foreign::Guarded;
 use crate::pool::shared::Shared;
 use crate::pool::state::Outcome;
 use crate::value::Payload;
-use crate::worker::{CallError, ChunkStream, ItemResult, StopStep, Stopped, Worker};
+use crate::worker::{CallError, CancelStep, ChunkStream, ItemResult, Stopped, Worker};
 
 /// Time for the worker's report, which it sends before it gives the slot back. There is no report
 /// if the call was over before the worker received the cancellation.
@@ -140,11 +140,11 @@ pub(super) fn cancel(
                     lease.unstick();
                     let step = if let Err(CallError::Died { .. }) = ended {
                         lease.lose();
-                        StopStep::Kill
+                        CancelStep::Kill
                     } else {
                         // The worker drains already.
                         drop(lease);
-                        StopStep::Flag
+                        CancelStep::Flag
                     };
                     let after = began.elapsed();
                     let stopped = Stopped { step, after };
@@ -170,7 +170,7 @@ pub(super) fn cancel(
                     foreign::will_end(&**lease.worker(), &why);
                     foreign::stop(&**lease.worker(), Duration::ZERO).await;
                     let stopped = Stopped {
-                        step: StopStep::Kill,
+                        step: CancelStep::Kill,
                         after: began.elapsed(),
                     };
                     note(&shared, lease.id(), number, stopped, span.as_deref());
@@ -198,7 +198,7 @@ async fn report(worker: &dyn Worker, call: CallId, after: Duration) -> Stopped {
     let told = AssertUnwindSafe(timeout(REPORT, worker.stopped(call))).catch_unwind();
     let told = told.await.ok().and_then(Result::ok).flatten();
     told.unwrap_or(Stopped {
-        step: StopStep::Flag,
+        step: CancelStep::Flag,
         after,
     })
 }

@@ -19,7 +19,7 @@ use crate::pool::errors;
 use crate::pool::event::Event;
 use crate::pool::shared::Shared;
 use crate::pool::state::{Admission, Answer, Load, Refusal, State};
-use crate::schedule::{Ask, HOME_LIMIT, QueueBound};
+use crate::schedule::{BINDING_LIMIT, QueueBound, SlotRequest};
 
 /// Time after which to retry while nothing has been measured.
 const UNMEASURED: Duration = Duration::from_millis(100);
@@ -74,7 +74,7 @@ impl Shared {
         let now = request.limits.map_or_else(Instant::now, Limits::from);
         let limits = request.limits.filter(|_| self.config.reject_early);
         let admission = Admission {
-            ask: Ask {
+            ask: SlotRequest {
                 affinity: options.affinity.unwrap_or(self.config.affinity),
                 now: self.is_bound(options).then(Instant::now),
                 ancestors: &ancestors,
@@ -86,7 +86,7 @@ impl Shared {
                 ahead: request.ahead,
                 // The call is older than all waiting ones.
                 place: request.again.then_some(0),
-                ..Ask::new(options.session.as_ref())
+                ..SlotRequest::new(options.session.as_ref())
             },
             items,
             again: request.again,
@@ -201,9 +201,9 @@ impl Shared {
                     .expect("only sessions have a worker"),
                 worker,
             },
-            Refusal::TooManyHomes => Error::AffinityFull {
+            Refusal::TooManyBindings => Error::AffinityFull {
                 pool,
-                limit: HOME_LIMIT,
+                limit: BINDING_LIMIT,
             },
             Refusal::Deadlock => Error::Deadlock {
                 pool,

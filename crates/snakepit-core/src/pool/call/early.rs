@@ -19,7 +19,7 @@ use super::turn::Turn;
 use super::waiting::Waiting;
 use crate::error::Error;
 use crate::pool::state::{Answer, Early};
-use crate::schedule::Ask;
+use crate::schedule::SlotRequest;
 use crate::value::Payload;
 
 /// The outcome of a call that was sent ahead.
@@ -119,7 +119,7 @@ impl Attempt<'_> {
     fn queue_again(&self, early: Early) -> Result<Admitted, Error> {
         let (now, options, shared) = (Instant::now(), self.options, self.shared);
         let (sender, receiver) = oneshot::channel();
-        let ask = Ask {
+        let ask = SlotRequest {
             affinity: options.affinity.unwrap_or(shared.config.affinity),
             bounded: false,
             bytes: self.args.bytes.len(),
@@ -127,7 +127,7 @@ impl Attempt<'_> {
             weight: options.fair_weight.map_or(1, NonZeroU16::get),
             ahead: self.may_go_ahead(),
             place: Some(early.place),
-            ..Ask::new(options.session.as_ref())
+            ..SlotRequest::new(options.session.as_ref())
         };
         let answer = shared.lock().admit_again(ask, || sender, early.queued, now);
         match answer.map_err(|why| shared.unavailable(why))? {

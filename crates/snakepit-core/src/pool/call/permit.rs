@@ -8,7 +8,7 @@ use super::journal::Progress;
 use crate::call::CallOptions;
 use crate::error::Error;
 use crate::events::emit;
-use crate::policy::{Change, Permits, Verdict};
+use crate::policy::{CallEvidence, Change, Permits};
 use crate::pool::shared::Shared;
 use crate::pool::state::Blamed;
 use crate::value::Payload;
@@ -19,14 +19,14 @@ pub(super) struct BreakerPermit {
     shared: Arc<Shared>,
     tool: Arc<str>,
     permits: Permits,
-    verdict: Verdict,
+    evidence: CallEvidence,
 }
 
 impl BreakerPermit {
     /// Gives a permit back, with the evidence of the call's result.
     pub(super) fn end(permit: Option<Self>, result: Result<(), &Error>) {
         if let Some(mut permit) = permit {
-            permit.verdict = Verdict::of(result);
+            permit.evidence = CallEvidence::of(result);
         }
     }
 }
@@ -34,7 +34,7 @@ impl BreakerPermit {
 impl Drop for BreakerPermit {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        let changes = state.end_permit(self.permits, &self.tool, self.verdict, Instant::now());
+        let changes = state.end_permit(self.permits, &self.tool, self.evidence, Instant::now());
         drop(state);
         for (change, tool) in [(changes.pool, None), (changes.tool, Some(&self.tool))] {
             self.shared.tell_circuit(change, tool);
@@ -63,7 +63,7 @@ impl Shared {
                     shared: Arc::clone(self),
                     tool: Arc::clone(tool),
                     permits,
-                    verdict: Verdict::Nothing,
+                    evidence: CallEvidence::Nothing,
                 }));
             }
             Err(refused) => refused,

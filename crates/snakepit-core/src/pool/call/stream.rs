@@ -178,7 +178,7 @@ impl ReplyStream {
     /// Begins a returned call elsewhere. The caller has left [`State::Returned`] in the stage.
     fn begin_again(&self, permit: Option<BreakerPermit>, mut journal: Journal<Arc<Shared>>) {
         let shared = self.pool.shared();
-        let again = Again {
+        let reopening = Reopening {
             shared: Arc::clone(shared),
             stage: Arc::clone(&self.stage),
         };
@@ -186,7 +186,7 @@ impl ReplyStream {
         let task = async move {
             let mut attempt = origin.attempt(pool.shared(), &mut journal.progress);
             let call = attempt.open_again().await;
-            again.end(call, permit, journal, &origin);
+            reopening.end(call, permit, journal, &origin);
         };
         let task = shared.tasks.spawn_on(task, &shared.runtime);
         let task = AbortOnDropHandle::new(task);
@@ -198,12 +198,12 @@ impl ReplyStream {
 }
 
 /// Leaves the outcome of a call that is begun elsewhere; without a result, the pool is gone.
-struct Again {
+struct Reopening {
     shared: Arc<Shared>,
     stage: Arc<Mutex<Stage>>,
 }
 
-impl Again {
+impl Reopening {
     fn end(
         &self,
         call: Result<InFlight<ChunkStream>, Error>,
@@ -238,7 +238,7 @@ impl Again {
     }
 }
 
-impl Drop for Again {
+impl Drop for Reopening {
     fn drop(&mut self) {
         let mut stage = lock(&self.stage);
         if matches!(stage.state, State::Returned(_)) {

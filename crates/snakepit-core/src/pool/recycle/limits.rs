@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{MemoryDecision, MemoryStatus, RecycleConfig, RecycleReason, Trend};
+use super::{MemoryDecision, MemoryStatus, MemoryTrend, RecycleConfig, RecycleReason};
 
 /// The limits after which one worker is replaced.
 #[derive(Debug)]
-pub(crate) struct OwnLimits {
+pub(crate) struct RecycleLimits {
     requests: u64,
     age: Option<Instant>,
-    memory: Option<Trend>,
+    memory: Option<MemoryTrend>,
     ready: Instant,
     /// Moment before which no limit applies.
     grown: Instant,
@@ -19,7 +19,7 @@ pub(crate) struct OwnLimits {
     unhealthy: bool,
 }
 
-impl OwnLimits {
+impl RecycleLimits {
     pub(crate) fn new(config: &RecycleConfig, ready: Instant) -> Self {
         let share = |limit: u64| ((limit as f64 * config.share()) as u64).max(1);
         let later = |time: Duration| ready.checked_add(time);
@@ -30,7 +30,7 @@ impl OwnLimits {
                 .and_then(|age| later(age.mul_f64(config.share()))),
             memory: config
                 .max_memory
-                .map(|limit| Trend::new(share(limit), config.memory_samples)),
+                .map(|limit| MemoryTrend::new(share(limit), config.memory_samples)),
             ready,
             grown: later(config.min_lifetime).unwrap_or(ready),
             asked: false,
@@ -118,10 +118,10 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn limits(change: impl FnOnce(&mut RecycleConfig)) -> (OwnLimits, Instant) {
+    fn limits(change: impl FnOnce(&mut RecycleConfig)) -> (RecycleLimits, Instant) {
         let (mut config, ready) = (RecycleConfig::default(), Instant::now());
         change(&mut config);
-        (OwnLimits::new(&config, ready), ready)
+        (RecycleLimits::new(&config, ready), ready)
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub enum MemoryDecision {
 
 /// The last samples of one worker.
 #[derive(Debug)]
-pub(crate) struct Trend {
+pub(crate) struct MemoryTrend {
     limit: u64,
     /// Samples in a row that must be above the limit.
     needed: u32,
@@ -58,7 +58,7 @@ pub(crate) struct Trend {
     samples: VecDeque<(Instant, u64)>,
 }
 
-impl Trend {
+impl MemoryTrend {
     pub(crate) fn new(limit: u64, needed: u32) -> Self {
         Self {
             limit,
@@ -157,8 +157,8 @@ mod tests {
 
     const LIMIT: u64 = 1_000_000;
 
-    fn trend(samples: impl IntoIterator<Item = u64>) -> Trend {
-        let (mut trend, start) = (Trend::new(LIMIT, 3), Instant::now());
+    fn trend(samples: impl IntoIterator<Item = u64>) -> MemoryTrend {
+        let (mut trend, start) = (MemoryTrend::new(LIMIT, 3), Instant::now());
         for (second, bytes) in samples.into_iter().enumerate() {
             trend.record(start + Duration::from_secs(second as u64), bytes);
         }

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use super::{Granted, Outcome, State, Waiter};
 use crate::error::StartError;
 use crate::id::WorkerId;
-use crate::schedule::{Acquire, Ask, Lost, QueueBound, Ticket};
+use crate::schedule::{Acquire, Lost, QueueBound, SlotRequest, Ticket};
 
 /// A call, or a batch, that asks for a slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Admission<'a> {
-    pub(crate) ask: Ask<'a>,
+    pub(crate) ask: SlotRequest<'a>,
     /// Number of calls that share the slot.
     pub(crate) items: u64,
     /// The call was admitted before: it is not counted again.
@@ -58,7 +58,7 @@ pub(crate) enum Refusal {
     /// The session's worker has no free slot.
     Busy(WorkerId),
     /// The number of bound sessions has reached its limit.
-    TooManyHomes,
+    TooManyBindings,
     /// The call could only wait for calls that wait for it.
     Deadlock,
 }
@@ -125,7 +125,7 @@ impl State {
                 let live = self.workers.get(key);
                 Refusal::Busy(live.expect("the session's worker takes calls").id.clone())
             }
-            Acquire::TooManyHomes => Refusal::TooManyHomes,
+            Acquire::TooManyBindings => Refusal::TooManyBindings,
             Acquire::Deadlock => Refusal::Deadlock,
         };
         self.stats.errors += items;
@@ -136,7 +136,7 @@ impl State {
     /// queue. It entered the queue at `queued`.
     pub(crate) fn admit_again(
         &mut self,
-        mut ask: Ask<'_>,
+        mut ask: SlotRequest<'_>,
         waiter: impl FnOnce() -> Waiter,
         queued: Instant,
         now: Instant,
@@ -192,7 +192,7 @@ impl State {
         }
     }
 
-    fn full(&self, bound: QueueBound, ask: &Ask<'_>, now: Instant) -> Refusal {
+    fn full(&self, bound: QueueBound, ask: &SlotRequest<'_>, now: Instant) -> Refusal {
         let after = match (&bound, ask.patience) {
             // The wait is acceptable once the queue is shorter by this much, but not before a slot
             // becomes free.

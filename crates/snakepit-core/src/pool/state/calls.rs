@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Effects, Outcome, State};
 use crate::id::{CallId, SessionId};
 use crate::schedule::{Grant, Ticket, WorkerKey};
-use crate::worker::StopStep;
+use crate::worker::CancelStep;
 
 impl State {
     /// Notes that a call that has waited since `queued` has its slot.
@@ -77,7 +77,7 @@ impl State {
     }
 
     /// Counts the step that ended the tool of an abandoned call.
-    pub(crate) fn stopped(&mut self, step: StopStep) {
+    pub(crate) fn stopped(&mut self, step: CancelStep) {
         self.stats.stopped(step);
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effects, Live, Spare, State};
+use super::{Effects, ReadyWorker, Spare, State};
 use crate::error::{Error, StartError};
 use crate::schedule::WorkerKey;
 use crate::worker::Worker;
@@ -65,7 +65,7 @@ impl State {
     }
 
     /// Takes all ready workers and spares out, after closing has begun.
-    pub(crate) fn take_all(&mut self) -> (Vec<Live>, Vec<Spare>) {
+    pub(crate) fn take_all(&mut self) -> (Vec<ReadyWorker>, Vec<Spare>) {
         self.starting.clear();
         let keys: Vec<_> = self.workers.iter().map(|(key, _)| key).collect();
         let mut workers = Vec::new();

@@ -44,7 +44,7 @@ pub enum HealthState {
 
 /// The record of one worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub(crate) struct HealthRecord {
     /// Time of the next check. `None` if there is none.
     due: Option<Instant>,
     running: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Record {
     error: Option<String>,
 }
 
-impl Record {
+impl HealthRecord {
     pub(crate) fn new(config: &HealthConfig, ready: Instant) -> Self {
         let first = config.interval.mul_f64(0.5 + fastrand::f64());
         Self {
@@ -121,7 +121,7 @@ mod tests {
     fn checks_come_at_their_interval_and_never_two_at_a_time() {
         let (config, start) = (HealthConfig::default(), Instant::now());
         for _ in 0..100 {
-            let mut record = Record::new(&config, start);
+            let mut record = HealthRecord::new(&config, start);
             assert!(!record.begin(&config, start + Duration::from_secs(14)));
             let now = start + Duration::from_secs(45);
             assert!(record.begin(&config, now));
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn failures_count_in_a_row() {
         let (config, start) = (HealthConfig::default(), Instant::now());
-        let mut record = Record::new(&config, start);
+        let mut record = HealthRecord::new(&config, start);
         assert_eq!(record.status(&config, start).state, HealthState::Unknown);
         let mut states = Vec::new();
         for well in [true, false, false, true, false, false, false, false, true] {

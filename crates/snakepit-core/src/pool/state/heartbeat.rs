@@ -48,7 +48,7 @@ pub enum HeartbeatState {
     /// The worker has a call that uses no CPU time.
     Stalled,
     /// The worker was given up, and is being killed.
-    Suspect,
+    Unresponsive,
 }
 
 /// One heartbeat of a worker, and its result.
@@ -62,7 +62,7 @@ pub(crate) struct Answer {
 
 /// The change caused by an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum HeartbeatChange {
     None,
     /// This many answers in a row are missing now.
     Missed(u32),
@@ -72,14 +72,14 @@ pub(crate) enum News {
 
 /// The record of one worker.
 #[derive(Clone, Debug)]
-pub(crate) struct Track {
+pub(crate) struct HeartbeatRecord {
     /// Time before which no heartbeat is sent.
     begins: Option<Instant>,
     under_way: u32,
     misses: u32,
     answered: Option<Instant>,
     held: Duration,
-    rest: Option<Rest>,
+    rest: Option<IdlePeriod>,
     /// Calls that were given up and whose tools still run, the oldest first.
     overdue: Vec<(CallId, Instant)>,
     pub(crate) state: HeartbeatState,
@@ -87,7 +87,7 @@ pub(crate) struct Track {
 
 /// A period in which hardly any CPU time was used.
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct IdlePeriod {
     since: Instant,
     /// CPU time when the period began.
     cpu: Duration,
@@ -97,7 +97,7 @@ struct Rest {
     until: Instant,
 }
 
-impl Track {
+impl HeartbeatRecord {
     pub(crate) fn new(config: &HeartbeatConfig, ready: Instant) -> Self {
         Self {
             begins: ready.checked_add(config.initial_delay),
@@ -115,29 +115,29 @@ impl Track {
     pub(crate) fn ask(&mut self, now: Instant, most: u32) -> bool {
         let due = self.begins.is_some_and(|begins| begins <= now)
             && self.under_way < most
-            && self.state != HeartbeatState::Suspect;
+            && self.state != HeartbeatState::Unresponsive;
         self.under_way += u32::from(due);
         due
     }
 
     /// Records an answer, or its absence. `calls` calls have ended so far.
-    pub(crate) fn hear(&mut self, answer: &Answer, now: Instant, calls: u64) -> News {
+    pub(crate) fn hear(&mut self, answer: &Answer, now: Instant, calls: u64) -> HeartbeatChange {
         self.under_way = self.under_way.saturating_sub(1);
         self.look(answer, calls);
         if let Some(pulse) = answer.pulse {
             self.held = pulse.held.unwrap_or_default();
             self.answered = Some(now);
             return match std::mem::take(&mut self.misses) {
-                0 => News::None,
-                misses => News::Recovered(misses),
+                0 => HeartbeatChange::None,
+                misses => HeartbeatChange::Recovered(misses),
             };
         }
         // The worker has answered a later heartbeat in the meantime.
         if self.answered.is_some_and(|at| at >= answer.asked) {
-            return News::None;
+            return HeartbeatChange::None;
         }
         self.misses += 1;
-        News::Missed(self.misses)
+        HeartbeatChange::Missed(self.misses)
     }
 
     fn look(&mut self, answer: &Answer, calls: u64) {
@@ -145,7 +145,7 @@ impl Track {
             self.rest = None;
             return;
         };
-        let fresh = Rest {
+        let fresh = IdlePeriod {
             since: answer.asked,
             cpu,
             calls,
@@ -225,12 +225,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn track(now: Instant) -> Track {
+    fn record(now: Instant) -> HeartbeatRecord {
         let config = HeartbeatConfig {
             initial_delay: Duration::ZERO,
             ..HeartbeatConfig::default()
         };
-        Track::new(&config, now)
+        HeartbeatRecord::new(&config, now)
     }
 
     fn heard(asked: Instant, cpu: Option<Duration>) -> Answer {
@@ -252,26 +252,32 @@ mod tests {
     #[test]
     fn misses_count_in_a_row_and_a_later_answer_voids_an_earlier_question() {
         let start = Instant::now();
-        let mut track = track(start);
-        assert!(track.ask(start, 2) && track.ask(start, 2) && !track.ask(start, 2));
+        let mut record = record(start);
+        assert!(record.ask(start, 2) && record.ask(start, 2) && !record.ask(start, 2));
         let late = start + 10 * SECOND;
-        assert_eq!(track.hear(&missing(start), late, 0), News::Missed(1));
-        assert_eq!(track.hear(&missing(start), late, 0), News::Missed(2));
+        assert_eq!(
+            record.hear(&missing(start), late, 0),
+            HeartbeatChange::Missed(1)
+        );
+        assert_eq!(
+            record.hear(&missing(start), late, 0),
+            HeartbeatChange::Missed(2)
+        );
         let answer = heard(start + SECOND, None);
-        assert_eq!(track.hear(&answer, late, 0), News::Recovered(2));
-        assert_eq!(track.hear(&missing(start), late, 0), News::None);
-        assert_eq!(track.evidence(late, 0).misses, 0);
+        assert_eq!(record.hear(&answer, late, 0), HeartbeatChange::Recovered(2));
+        assert_eq!(record.hear(&missing(start), late, 0), HeartbeatChange::None);
+        assert_eq!(record.evidence(late, 0).misses, 0);
     }
 
     #[test]
     fn hardly_any_cpu_time_is_rest() {
         let start = Instant::now();
-        let mut track = track(start);
+        let mut record = record(start);
         let mut look = |second: u32, millis: u64, calls| {
             let asked = start + second * SECOND;
             let cpu = Some(Duration::from_millis(millis));
-            track.hear(&heard(asked, cpu), asked, calls);
-            track.flat().map(|flat| flat.as_secs())
+            record.hear(&heard(asked, cpu), asked, calls);
+            record.flat().map(|flat| flat.as_secs())
         };
         assert_eq!(
             look(0, 500, 0),
@@ -291,22 +297,22 @@ mod tests {
         assert_eq!(look(106, 900, 1), Some(2));
         assert_eq!(look(105, 900, 1), Some(2), "an answer that was overtaken");
         let idle = heard(start + 110 * SECOND, None);
-        track.hear(&idle, start + 110 * SECOND, 1);
-        assert_eq!(track.flat(), None);
+        record.hear(&idle, start + 110 * SECOND, 1);
+        assert_eq!(record.flat(), None);
     }
 
     #[test]
     fn a_call_is_overdue_until_its_tool_ends() {
         let start = Instant::now();
-        let mut track = track(start);
-        track.give_up(CallId(1), start);
-        track.give_up(CallId(2), start + SECOND);
+        let mut record = record(start);
+        record.give_up(CallId(1), start);
+        record.give_up(CallId(2), start + SECOND);
         let later = start + 3 * SECOND;
-        assert_eq!(track.evidence(later, 2).overdue, Some(3 * SECOND));
-        assert!(!track.evidence(later, 2).innocent && track.evidence(later, 3).innocent);
-        track.settle(CallId(1));
-        assert_eq!(track.evidence(later, 1).overdue, Some(2 * SECOND));
-        track.settle(CallId(2));
-        assert_eq!(track.evidence(later, 1).overdue, None);
+        assert_eq!(record.evidence(later, 2).overdue, Some(3 * SECOND));
+        assert!(!record.evidence(later, 2).innocent && record.evidence(later, 3).innocent);
+        record.settle(CallId(1));
+        assert_eq!(record.evidence(later, 1).overdue, Some(2 * SECOND));
+        record.settle(CallId(2));
+        assert_eq!(record.evidence(later, 1).overdue, None);
     }
 }

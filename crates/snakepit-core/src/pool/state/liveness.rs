@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::heartbeat::{Answer, News, Track};
+use super::heartbeat::{Answer, HeartbeatChange, HeartbeatRecord};
 use super::{HeartbeatState, State};
 use crate::id::WorkerId;
 use crate::policy::liveness::Evidence;
@@ -24,8 +24,8 @@ pub(crate) struct Asked {
 
 /// An answer to a heartbeat that is not recorded yet: the round may not count.
 pub(crate) struct Heard {
-    track: Track,
-    pub(crate) news: News,
+    record: HeartbeatRecord,
+    pub(crate) change: HeartbeatChange,
     pub(crate) evidence: Evidence,
 }
 
@@ -67,16 +67,16 @@ impl State {
     /// Reads an answer, or its absence. `None` if the worker is gone or drains.
     pub(crate) fn hear(&self, key: WorkerKey, answer: &Answer, now: Instant) -> Option<Heard> {
         let live = self.workers.get(key).filter(|live| !live.draining)?;
-        let mut track = live.heartbeat.clone();
-        let news = track.hear(answer, now, live.calls);
+        let mut record = live.heartbeat.clone();
+        let change = record.hear(answer, now, live.calls);
         let calls = self.scheduler.in_use_of(key).unwrap_or(0);
         let evidence = Evidence {
             queued: self.scheduler.queued() > 0,
-            ..track.evidence(now, calls)
+            ..record.evidence(now, calls)
         };
         Some(Heard {
-            track,
-            news,
+            record,
+            change,
             evidence,
         })
     }
@@ -86,11 +86,12 @@ impl State {
         let Some(live) = self.workers.get_mut(key) else {
             return false;
         };
-        live.heartbeat = heard.track;
-        if self.closing || live.heartbeat.state == HeartbeatState::Suspect {
+        live.heartbeat = heard.record;
+        if self.closing || live.heartbeat.state == HeartbeatState::Unresponsive {
             return false;
         }
-        self.stats.heartbeat_misses += u64::from(matches!(heard.news, News::Missed(_)));
+        self.stats.heartbeat_misses +=
+            u64::from(matches!(heard.change, HeartbeatChange::Missed(_)));
         true
     }
 
@@ -103,7 +104,7 @@ impl State {
     ) -> Option<(WorkerId, Arc<dyn Worker>, HeartbeatState)> {
         let live = self.workers.get_mut(key)?;
         let before = std::mem::replace(&mut live.heartbeat.state, state);
-        self.stats.heartbeat_kills += u64::from(state == HeartbeatState::Suspect);
+        self.stats.heartbeat_kills += u64::from(state == HeartbeatState::Unresponsive);
         Some((live.id.clone(), Arc::clone(&live.worker), before))
     }
 

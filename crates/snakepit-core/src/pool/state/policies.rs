@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Outcome, State};
 use crate::policy::{
-    Changes, Fingerprint, Permits, Quarantine, Refused, RetryBudget, Standing, Verdict,
+    CallEvidence, Changes, Fingerprint, Permits, Quarantine, Refused, RetryBudget, Standing,
 };
 use crate::schedule::WorkerKey;
 use crate::value::Payload;
@@ -39,7 +39,7 @@ impl State {
         let print = call.print(quarantine);
         let retry_after = match quarantine.check(print, now) {
             Standing::Free => return Ok(false),
-            Standing::Suspect => return Ok(call.harmless),
+            Standing::Blamed => return Ok(call.harmless),
             Standing::Convicted(retry_after) => retry_after,
         };
         self.stats.requests += 1;
@@ -48,7 +48,7 @@ impl State {
         Err(retry_after)
     }
 
-    /// Clears a suspect that was answered with a worker for itself.
+    /// Clears a blamed call that was answered in isolation.
     pub(crate) fn acquit(&mut self, call: Blamed<'_>) {
         if let Some(quarantine) = &mut self.quarantine {
             let print = call.print(quarantine);
@@ -88,10 +88,10 @@ impl State {
         &mut self,
         permits: Permits,
         tool: &Arc<str>,
-        verdict: Verdict,
+        evidence: CallEvidence,
         now: Instant,
     ) -> Changes {
-        self.breakers.end(permits, tool, verdict, now)
+        self.breakers.end(permits, tool, evidence, now)
     }
 
     /// Counts a call towards the budget of repetitions.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Live, State};
+use super::{ReadyWorker, State};
 use crate::id::WorkerId;
 use crate::pool::recycle::RecycleReason;
 use crate::schedule::WorkerKey;
@@ -35,7 +35,7 @@ impl State {
         key: WorkerKey,
         reason: RecycleReason,
         in_place: bool,
-    ) -> Option<&Live> {
+    ) -> Option<&ReadyWorker> {
         self.stats.recycled += 1;
         let live = self.workers.get_mut(key)?;
         live.recycled = Some(reason);

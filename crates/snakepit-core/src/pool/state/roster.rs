@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effects, Live, State, Tools};
+use super::{Effects, ReadyWorker, State, Tools};
 use crate::error::StartError;
 use crate::id::WorkerId;
 use crate::schedule::{Added, WorkerKey};
@@ -10,7 +10,11 @@ use crate::worker::Worker;
 
 impl State {
     /// Adds a ready worker; waiting calls get its slots. `None` if the pool is closing.
-    pub(crate) fn add(&mut self, live: Live, tools: Arc<Tools>) -> Option<(WorkerKey, Effects)> {
+    pub(crate) fn add(
+        &mut self,
+        live: ReadyWorker,
+        tools: Arc<Tools>,
+    ) -> Option<(WorkerKey, Effects)> {
         self.starting.remove(&live.id);
         if self.closing {
             return None;

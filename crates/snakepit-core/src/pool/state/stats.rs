@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::pool::status::Stops;
-use crate::worker::StopStep;
+use crate::pool::status::CancelStats;
+use crate::worker::CancelStep;
 
 /// The outcome of one call, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) struct Stats {
     /// Calls that had to wait, whatever their outcome.
     pub(crate) queued: u64,
     /// Steps that ended the tools of abandoned calls.
-    pub(crate) stops: Stops,
+    pub(crate) stops: CancelStats,
     /// Calls rejected by the quarantine; also in `errors`.
     pub(crate) quarantined: u64,
     /// Repeated calls; also in `requests`.
@@ -70,7 +70,7 @@ impl Stats {
             call_timeouts: 0,
             cancelled: 0,
             queued: 0,
-            stops: Stops::default(),
+            stops: CancelStats::default(),
             quarantined: 0,
             retries: 0,
             circuit_open: 0,
@@ -106,15 +106,15 @@ impl Stats {
     }
 
     /// Counts the step that ended the tool of an abandoned call.
-    pub(crate) fn stopped(&mut self, step: StopStep) {
+    pub(crate) fn stopped(&mut self, step: CancelStep) {
         let stops = &mut self.stops;
         let counter = match step {
-            StopStep::Flag => &mut stops.flag,
-            StopStep::Task => &mut stops.task,
-            StopStep::Exception => &mut stops.exception,
-            StopStep::Interrupt => &mut stops.interrupt,
-            StopStep::Again => &mut stops.again,
-            StopStep::Kill => &mut stops.kill,
+            CancelStep::Flag => &mut stops.flag,
+            CancelStep::Task => &mut stops.task,
+            CancelStep::Exception => &mut stops.exception,
+            CancelStep::Interrupt => &mut stops.interrupt,
+            CancelStep::Again => &mut stops.again,
+            CancelStep::Kill => &mut stops.kill,
         };
         *counter += 1;
     }

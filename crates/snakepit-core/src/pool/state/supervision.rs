@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Live, Spare, State};
+use super::{ReadyWorker, Spare, State};
 use crate::error::StartError;
 use crate::id::WorkerId;
 use crate::policy::ScaleReason;
@@ -44,12 +44,12 @@ impl State {
     }
 
     /// Returns the ready workers, those that drain included.
-    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Live)> {
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerKey, &ReadyWorker)> {
         self.workers.iter()
     }
 
     /// Returns a ready worker.
-    pub(crate) fn live(&self, key: WorkerKey) -> Option<&Live> {
+    pub(crate) fn live(&self, key: WorkerKey) -> Option<&ReadyWorker> {
         self.workers.get(key)
     }
 
@@ -92,7 +92,7 @@ impl State {
     }
 
     /// Takes a worker that is gone out. `reason` describes its exit.
-    pub(crate) fn take(&mut self, key: WorkerKey, reason: &str) -> Option<Live> {
+    pub(crate) fn take(&mut self, key: WorkerKey, reason: &str) -> Option<ReadyWorker> {
         let live = self.workers.remove(key)?;
         if !live.draining || live.lost {
             self.stats.last_exit = Some(reason.to_owned());
@@ -101,7 +101,7 @@ impl State {
     }
 
     /// Takes a worker out whose end was requested.
-    pub(crate) fn take_ended(&mut self, key: WorkerKey) -> Option<Live> {
+    pub(crate) fn take_ended(&mut self, key: WorkerKey) -> Option<ReadyWorker> {
         self.workers.remove(key)
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::health::Record;
-use super::heartbeat::Track;
+use super::health::HealthRecord;
+use super::heartbeat::HeartbeatRecord;
 use crate::id::{Slot, WorkerId};
 use crate::pool::config::PoolConfig;
-use crate::pool::recycle::{OwnLimits, RecycleReason};
+use crate::pool::recycle::{RecycleLimits, RecycleReason};
 use crate::schedule::WorkerKey;
 use crate::worker::Worker;
 
@@ -21,7 +21,7 @@ pub(crate) struct Spare {
 }
 
 /// A worker that has become ready.
-pub(crate) struct Live {
+pub(crate) struct ReadyWorker {
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) id: WorkerId,
     pub(crate) ready: Instant,
@@ -33,7 +33,7 @@ pub(crate) struct Live {
     /// A call was lost with the worker: it is dead, or about to be.
     pub(crate) lost: bool,
     /// Limits after which it is replaced.
-    pub(crate) limits: OwnLimits,
+    pub(crate) limits: RecycleLimits,
     /// Reason of its replacement, once it drains for that.
     pub(crate) recycled: Option<RecycleReason>,
     /// The replacement starts only when the worker is gone.
@@ -41,9 +41,9 @@ pub(crate) struct Live {
     /// Moment at which it is ended if it still drains.
     pub(crate) drain_until: Option<Instant>,
     /// The worker's signs of life.
-    pub(crate) heartbeat: Track,
+    pub(crate) heartbeat: HeartbeatRecord,
     /// Results of its health checks. `None` without health checks.
-    pub(crate) health: Option<Record>,
+    pub(crate) health: Option<HealthRecord>,
     /// Number of its calls that cannot be stopped.
     pub(crate) stuck: u16,
     /// The worker's slots have calls ahead of their turn.
@@ -52,12 +52,12 @@ pub(crate) struct Live {
     passed_on: Vec<Option<Instant>>,
 }
 
-impl Live {
+impl ReadyWorker {
     pub(crate) fn new(worker: Arc<dyn Worker>, id: WorkerId, config: &PoolConfig) -> Self {
         let ready = Instant::now();
         let checked = config.health.enabled && !worker.info().health_checks.is_empty();
         Self {
-            health: checked.then(|| Record::new(&config.health, ready)),
+            health: checked.then(|| HealthRecord::new(&config.health, ready)),
             worker,
             id,
             ready,
@@ -65,11 +65,11 @@ impl Live {
             answered: false,
             draining: false,
             lost: false,
-            limits: OwnLimits::new(&config.recycle, ready),
+            limits: RecycleLimits::new(&config.recycle, ready),
             recycled: None,
             in_place: false,
             drain_until: None,
-            heartbeat: Track::new(&config.heartbeat, ready),
+            heartbeat: HeartbeatRecord::new(&config.heartbeat, ready),
             stuck: 0,
             ahead: false,
             passed_on: Vec::new(),
@@ -110,7 +110,7 @@ impl Live {
 }
 
 /// A table with the scheduler's places as index: a lookup on the hot path needs no hash.
-pub(crate) struct Workers<T = Live> {
+pub(crate) struct Workers<T = ReadyWorker> {
     places: Vec<Option<(WorkerKey, T)>>,
     /// Dead workers whose places replacements have taken. A worker leaves the schedule when a call
     /// is lost with it; its entry stays until its process is gone and its end is reported.

@@ -1,7 +1,7 @@
 //! Monitors the workers of a pool: requests signs of life, lets the policy judge, and carries out
 //! its decisions.
 
-mod act;
+mod effects;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::events::{emit, kind};
 use crate::id::WorkerId;
-use crate::policy::liveness::{Evidence, Limits, Verdict, judge};
+use crate::policy::liveness::{Evidence, Limits, LivenessVerdict, judge};
 use crate::pool::shared::Shared;
 use crate::pool::state::{Asked, HeartbeatAnswer as Answer};
 use crate::schedule::WorkerKey;
 use crate::worker::{Pulse, Worker};
-use act::Act;
+use effects::HeartbeatEffects;
 
 /// Time limit for reading a worker's CPU time, so that a slow reading does not hide an answer.
 const CPU: Duration = Duration::from_secs(1);
@@ -152,19 +152,19 @@ impl Monitor {
             ..heard.evidence
         };
         let verdict = judge(&evidence, &self.limits);
-        if let (Verdict::Discard, Some(late)) = (verdict, late) {
+        if let (LivenessVerdict::Discard, Some(late)) = (verdict, late) {
             drop(state);
             return self.discard(now, late);
         }
-        let news = heard.news;
+        let change = heard.change;
         if !state.record_heartbeat(key, heard) {
             return;
         }
-        let Some(act) = Act::begin(&mut state, key, evidence, verdict) else {
+        let Some(effects) = HeartbeatEffects::begin(&mut state, key, evidence, verdict) else {
             return;
         };
         drop(state);
-        act.finish(&self.shared, news, answer.pulse.map(|_| latency));
+        effects.finish(&self.shared, change, answer.pulse.map(|_| latency));
     }
 }
 

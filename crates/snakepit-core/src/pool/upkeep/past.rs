@@ -8,7 +8,7 @@ use crate::error::Death;
 use crate::events::emit;
 use crate::id::WorkerId;
 use crate::pool::shared::Shared;
-use crate::pool::state::Live;
+use crate::pool::state::ReadyWorker;
 use crate::printable::Printable;
 use crate::worker::WorkerExit;
 
@@ -21,7 +21,7 @@ pub(super) struct Past {
 }
 
 impl Past {
-    pub(super) fn of(live: &Live) -> Self {
+    pub(super) fn of(live: &ReadyWorker) -> Self {
         Self {
             worker: live.id.clone(),
             age: live.ready.elapsed(),

@@ -1,20 +1,20 @@
 //! Calls ahead of their turn, in single situations.
 
 use super::super::tests::granted;
-use super::super::{Acquire, Ask, Claim, Grant, Scheduler, WorkerKey};
+use super::super::{Acquire, Claim, Grant, Scheduler, SlotRequest, WorkerKey};
 use super::{BUDGET, LARGEST, MOST, STREAK};
 use crate::id::SessionId;
 use crate::schedule::Affinity;
 
-fn short(number: u32) -> (Ask<'static>, u32) {
-    let ask = Ask {
+fn short(number: u32) -> (SlotRequest<'static>, u32) {
+    let ask = SlotRequest {
         ahead: true,
-        ..Ask::new(None)
+        ..SlotRequest::new(None)
     };
     (ask, number)
 }
 
-fn wait(scheduler: &mut Scheduler<u32>, (ask, number): (Ask<'_>, u32)) {
+fn wait(scheduler: &mut Scheduler<u32>, (ask, number): (SlotRequest<'_>, u32)) {
     assert!(matches!(scheduler.ask(&ask, || number), Acquire::Queued(_)));
 }
 
@@ -102,16 +102,16 @@ fn what_could_run_elsewhere_is_not_sent_ahead() {
 #[test]
 fn calls_of_another_kind_keep_their_turn() {
     let session = SessionId::new("s");
-    let large = Ask {
+    let large = SlotRequest {
         bytes: LARGEST + 1,
         ..short(0).0
     };
-    let strict = Ask {
+    let strict = SlotRequest {
         affinity: Affinity::StrictQueue,
         session: Some(&session),
         ..short(0).0
     };
-    for other in [Ask::new(None), large, strict] {
+    for other in [SlotRequest::new(None), large, strict] {
         let (mut scheduler, _, front) = quick(1, 0);
         wait(&mut scheduler, (other, 1));
         wait(&mut scheduler, short(2));
@@ -163,7 +163,7 @@ fn one_that_comes_back_has_its_old_place() {
         let place = scheduler.ahead(grant).map(|(place, _)| place);
         assert!(place.is_some());
         assert!(scheduler.release(grant, None).wake.is_none());
-        let ask = Ask {
+        let ask = SlotRequest {
             place,
             bounded: false,
             ..short(number).0
@@ -221,9 +221,9 @@ fn a_call_that_has_begun_before_the_pool_knows_cannot_wait_for_its_own_slot() {
         let (mut scheduler, _, front) = quick(slots, 3);
         let (_, ahead) = scheduler.sent(front).expect("it is quick");
         let nested = |scheduler: &mut Scheduler<u32>, ancestors: &[Grant]| {
-            let ask = Ask {
+            let ask = SlotRequest {
                 ancestors,
-                ..Ask::new(None)
+                ..SlotRequest::new(None)
             };
             scheduler.ask(&ask, || 99)
         };

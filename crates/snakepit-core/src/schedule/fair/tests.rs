@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{Fair, IDLE_LIMIT};
 use crate::id::SessionId;
-use crate::schedule::{Acquire, Ask, Grant, Rules, Scheduler};
+use crate::schedule::{Acquire, Grant, Rules, Scheduler, SlotRequest};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -24,9 +24,9 @@ fn scheduler(slots: u16) -> Scheduler<usize> {
 
 fn ask(scheduler: &mut Scheduler<usize>, session: usize, weight: u16) -> Option<Grant> {
     let name = SessionId::from(format!("s{session}"));
-    let ask = Ask {
+    let ask = SlotRequest {
         weight,
-        ..Ask::new(Some(&name))
+        ..SlotRequest::new(Some(&name))
     };
     match scheduler.ask(&ask, || session) {
         Acquire::Granted(grant) => Some(grant),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Flow, Model, Waiting};
 use crate::id::SessionId;
 use crate::schedule::ahead::{BUDGET, MOST, STREAK};
-use crate::schedule::pace::Pace;
-use crate::schedule::{Acquire, Ask, Grant, Released, Scheduler, WorkerKey};
+use crate::schedule::estimator::Estimator;
+use crate::schedule::{Acquire, Grant, Released, Scheduler, SlotRequest, WorkerKey};
 
 /// One call that was sent ahead.
 pub(super) struct Call {
@@ -24,7 +24,7 @@ pub(super) struct Calls {
     pub(super) list: Vec<Call>,
     /// Grants whose calls are in their worker.
     sent: Vec<Grant>,
-    pace: Pace,
+    estimator: Estimator,
     streak: u32,
 }
 
@@ -35,13 +35,13 @@ fn same_slot(one: Grant, other: Grant) -> bool {
 impl Calls {
     pub(super) fn held(&mut self, time: Option<Duration>) {
         let Some(time) = time else { return };
-        self.pace.held(time);
+        self.estimator.held(time);
         self.streak = if time <= BUDGET { self.streak + 1 } else { 0 };
     }
 
     fn depth(&self) -> u64 {
         let budget = u64::try_from(BUDGET.as_nanos()).expect("short");
-        match self.pace.mean() {
+        match self.estimator.mean() {
             Some(mean) if self.streak >= STREAK => (budget / mean.max(1)).min(MOST as u64),
             _ => 0,
         }
@@ -168,13 +168,13 @@ impl Model {
             .session
             .map(|session| SessionId::from(format!("s{session}")));
         let key = call.flow.0.map(|key| format!("k{key}").into());
-        let ask = Ask {
+        let ask = SlotRequest {
             bounded: false,
             fair_key: key.as_ref(),
             weight: call.weight,
             ahead: true,
             place: Some(call.place),
-            ..Ask::new(session.as_ref())
+            ..SlotRequest::new(session.as_ref())
         };
         match scheduler.ask(&ask, || call.id) {
             Acquire::Granted(grant) => {

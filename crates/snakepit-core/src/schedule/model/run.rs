@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{Flow, Model, ModelWorker, Step, Waiting, turns};
 use crate::id::SessionId;
-use crate::schedule::{Acquire, Affinity, Ask, Claim, Grant, Lost, Rules, Scheduler, WorkerKey};
+use crate::schedule::{
+    Acquire, Affinity, Claim, Grant, Lost, Rules, Scheduler, SlotRequest, WorkerKey,
+};
 
 /// Compares losses in any order: all of them are reported at once.
 fn same_losses(actual: Vec<(u32, Lost)>, expected: &[(u32, u8, u64)]) {
@@ -37,7 +39,7 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
     };
     for (id, step) in (0_u32..).zip(steps) {
         match step {
-            Step::Ask {
+            Step::SlotRequest {
                 session,
                 affinity,
                 parent,
@@ -53,14 +55,14 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                 });
                 let id_of = session.map(name);
                 let key: Option<Arc<str>> = fair_key.map(|key| format!("k{key}").into());
-                let ask = Ask {
+                let ask = SlotRequest {
                     affinity,
                     ancestors: &ancestors,
                     growing,
                     fair_key: key.as_ref(),
                     weight,
                     ahead,
-                    ..Ask::new(id_of.as_ref())
+                    ..SlotRequest::new(id_of.as_ref())
                 };
                 let answer = scheduler.ask(&ask, || id);
                 let flow = (fair_key, session.filter(|_| fair_key.is_none()));
@@ -248,26 +250,26 @@ fn asked(model: &mut Model, asking: Asking, answer: Acquire) {
         ahead,
     } = asking;
     let strict = affinity.is_strict() && session.is_some();
-    let home = model.home(session);
-    let line = home.filter(|_| strict);
+    let bound = model.bound(session);
+    let line = bound.filter(|_| strict);
     match (answer, session) {
         (Acquire::Lost(lost), Some(session)) => {
-            assert!(strict && !model.is_active(home.expect("it had a worker")));
+            assert!(strict && !model.is_active(bound.expect("it had a worker")));
             assert_eq!(
                 (lost.session, lost.generation),
                 (name(session), model.lose(session))
             );
         }
         (Acquire::Busy(key), Some(_)) => {
-            assert_eq!((affinity, home), (Affinity::StrictFailFast, Some(key)));
+            assert_eq!((affinity, bound), (Affinity::StrictFailFast, Some(key)));
             assert!(model.is_active(key) && !model.is_free(key));
         }
         (Acquire::Granted(grant), _) => {
-            if let Some(key) = home.filter(|key| strict || model.is_free(*key)) {
+            if let Some(key) = bound.filter(|key| strict || model.is_free(*key)) {
                 assert_eq!(grant.worker, key, "the session's worker comes first");
             }
             model.granted(grant, ancestors, session.is_none());
-            if let Some(session) = session.filter(|_| strict && home.is_none()) {
+            if let Some(session) = session.filter(|_| strict && bound.is_none()) {
                 model.bind(session, grant.worker);
             }
         }

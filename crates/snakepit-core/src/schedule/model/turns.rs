@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Flow, Waiting};
+use crate::schedule::estimator::{Estimator, toward};
 use crate::schedule::fair::{TURN, UNIT_PART, cost};
-use crate::schedule::pace::{Pace, toward};
 use crate::schedule::wheel::SPAN;
 use crate::schedule::{Grant, WorkerKey};
 
@@ -31,7 +31,7 @@ pub(super) struct Turns {
     flows: HashMap<Flow, Known>,
     strands: Vec<Strand>,
     charges: Vec<(Grant, Flow, u64)>,
-    pace: Pace,
+    estimator: Estimator,
     unit: Option<u64>,
     clock: u64,
     numbers: u64,
@@ -140,7 +140,7 @@ impl Turns {
 
     pub(super) fn settle(&mut self, grant: Grant, held: Option<Duration>) {
         if let Some(held) = held {
-            self.pace.held(held);
+            self.estimator.held(held);
         }
         let mut charges = self.charges.iter();
         // A claimed slot uses no turn.
@@ -149,7 +149,7 @@ impl Turns {
         };
         let (_, flow, expected) = self.charges.swap_remove(own);
         let known = self.flows.get_mut(&flow).expect("it was met");
-        let actual = match (held, self.pace.mean()) {
+        let actual = match (held, self.estimator.mean()) {
             (Some(held), Some(mean)) => {
                 let unit = toward(self.unit.unwrap_or(mean), mean, UNIT_PART);
                 self.unit = Some(unit);

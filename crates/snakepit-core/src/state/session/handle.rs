@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::counters::Counters;
 use super::data::Data;
-use super::shard::{Live, Nanos};
+use super::shard::{LiveSession, Nanos};
 use super::store::{Access, Place, Store};
 use super::{Inner, MetadataUpdate, Quota, SessionHold, SessionInfo, Sessions, StateError};
 use crate::id::SessionId;
@@ -62,7 +62,7 @@ impl Session {
     pub(super) fn with<R>(
         &self,
         access: Access,
-        act: impl FnOnce(&mut Live) -> R,
+        act: impl FnOnce(&mut LiveSession) -> R,
     ) -> Result<R, StateError> {
         let now = self.inner.now();
         self.store().with(&self.id, &self.place, now, access, act)
@@ -72,7 +72,7 @@ impl Session {
     pub(super) fn try_with<R>(
         &self,
         access: Access,
-        act: impl FnOnce(&mut Live) -> Result<R, StateError>,
+        act: impl FnOnce(&mut LiveSession) -> Result<R, StateError>,
     ) -> Result<R, StateError> {
         self.with(access, act)?
     }
@@ -84,7 +84,7 @@ impl Session {
     /// [`StateError::StaleSession`] or [`StateError::Closed`].
     pub fn info(&self) -> Result<SessionInfo, StateError> {
         let now = self.inner.now();
-        let describe = |live: &mut Live| live.to_info(now);
+        let describe = |live: &mut LiveSession| live.to_info(now);
         self.store()
             .with(&self.id, &self.place, now, Access::Peek, describe)
     }
@@ -139,7 +139,7 @@ impl Session {
     }
 }
 
-impl Live {
+impl LiveSession {
     pub(super) fn data_mut(&mut self) -> &mut Data {
         self.data.get_or_insert_default()
     }

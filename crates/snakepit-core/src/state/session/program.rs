@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::data::{Data, Program};
-use super::shard::Live;
+use super::shard::LiveSession;
 use super::store::{Access, Store};
 use super::{Quota, Session, StateError};
 use crate::value::{Payload, Value, deep_bytes, names};
@@ -95,7 +95,7 @@ impl Session {
     /// # Errors
     /// The session is over.
     pub fn delete_program(&self, name: &str) -> Result<bool, StateError> {
-        let old = self.try_with(Access::Touch, |live: &mut Live| {
+        let old = self.try_with(Access::Touch, |live: &mut LiveSession| {
             let programs = live
                 .data
                 .as_mut()

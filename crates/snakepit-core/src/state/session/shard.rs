@@ -13,7 +13,7 @@ pub(super) type Nanos = u64;
 
 /// A session in the table.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveSession {
     pub(super) id: SessionId,
     pub(super) generation: u64,
     pub(super) created: Nanos,
@@ -30,7 +30,7 @@ pub(super) struct Live {
     pub(super) data: Option<Box<Data>>,
 }
 
-impl Live {
+impl LiveSession {
     pub(super) fn new(id: SessionId, generation: u64, ttl: Nanos, now: Nanos) -> Self {
         Self {
             id,
@@ -70,7 +70,7 @@ impl Live {
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     index: HashMap<SessionId, u32>,
-    entries: Vec<Option<Live>>,
+    entries: Vec<Option<LiveSession>>,
     vacant: Vec<u32>,
     due: BTreeSet<(Nanos, u32)>,
 }
@@ -80,16 +80,16 @@ impl Shard {
         self.index.get(id).copied()
     }
 
-    pub(super) fn get(&self, place: u32) -> Option<&Live> {
+    pub(super) fn get(&self, place: u32) -> Option<&LiveSession> {
         self.entries.get(place as usize)?.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut Live> {
+    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut LiveSession> {
         self.entries.get_mut(place as usize)?.as_mut()
     }
 
     /// Adds a session with an unused id.
-    pub(super) fn insert(&mut self, live: Live) -> (u32, &Live) {
+    pub(super) fn insert(&mut self, live: LiveSession) -> (u32, &LiveSession) {
         let place = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(None);
             u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 sessions")
@@ -99,7 +99,7 @@ impl Shard {
         (place, self.entries[place as usize].insert(live))
     }
 
-    pub(super) fn remove(&mut self, place: u32, why: SessionEnd) -> Option<Live> {
+    pub(super) fn remove(&mut self, place: u32, why: SessionEnd) -> Option<LiveSession> {
         let live = self.entries.get_mut(place as usize)?.take()?;
         self.index.remove(&live.id);
         self.due.remove(&(live.due, place));
@@ -110,7 +110,7 @@ impl Shard {
 
     /// Removes up to `limit` sessions that have expired. Sessions used since they were put into the
     /// index are put in again, which happens to each at most once in its time to live.
-    pub(super) fn expired(&mut self, now: Nanos, limit: usize) -> Vec<Live> {
+    pub(super) fn expired(&mut self, now: Nanos, limit: usize) -> Vec<LiveSession> {
         let mut expired = Vec::new();
         while expired.len() < limit
             && let Some(&(due, place)) = self.due.first()
@@ -130,7 +130,7 @@ impl Shard {
     }
 
     /// Returns the session of this place, or of the first occupied place after it.
-    pub(super) fn next(&self, place: u32) -> Option<(u32, &Live)> {
+    pub(super) fn next(&self, place: u32) -> Option<(u32, &LiveSession)> {
         let rest = self.entries.get(place as usize..)?;
         let (offset, live) = rest
             .iter()
@@ -140,7 +140,7 @@ impl Shard {
     }
 
     /// Removes all sessions.
-    pub(super) fn drain(&mut self, why: SessionEnd) -> Vec<Live> {
+    pub(super) fn drain(&mut self, why: SessionEnd) -> Vec<LiveSession> {
         let drained = std::mem::take(self).entries.into_iter().flatten();
         drained
             .inspect(|live| {
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn sweeping_looks_at_what_is_due_only() {
         let mut shard = Shard::default();
-        let (a, _) = shard.insert(Live::new("a".into(), 1, 10, 0));
-        shard.insert(Live::new("b".into(), 2, 20, 0));
+        let (a, _) = shard.insert(LiveSession::new("a".into(), 1, 10, 0));
+        shard.insert(LiveSession::new("b".into(), 2, 20, 0));
         shard.get_mut(a).unwrap().accessed = 9;
         assert!(shard.expired(15, 9).is_empty());
         // `a` was put in again for 19, so it precedes `b`.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::counters::Counters;
 use super::data::Program;
-use super::shard::{Live, Nanos, Shard};
+use super::shard::{LiveSession, Nanos, Shard};
 use super::{Quota, SessionConfig, SessionEnd, StateError};
 use crate::events::Events;
 use crate::id::SessionId;
@@ -34,7 +34,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(shard: u32, entry: u32, live: &Live) -> Self {
+    fn new(shard: u32, entry: u32, live: &LiveSession) -> Self {
         Self {
             shard,
             entry,
@@ -153,12 +153,12 @@ impl Store {
     fn create_in<'a>(
         &self,
         shard: &'a mut Shard,
-        ended: &mut Vec<Live>,
+        ended: &mut Vec<LiveSession>,
         id: &SessionId,
         ttl: Nanos,
         metadata: &Metadata,
         now: Nanos,
-    ) -> Result<Option<(u32, &'a Live)>, StateError> {
+    ) -> Result<Option<(u32, &'a LiveSession)>, StateError> {
         // Checked under the lock, which closing takes after setting the flag: no session stays
         // behind.
         if self.is_closed() {
@@ -172,8 +172,8 @@ impl Store {
             ended.extend(shard.remove(entry, SessionEnd::Expired));
         }
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let mut live = Live::new(id.clone(), generation, ttl, now);
-        let own = size_of::<Live>() + id.as_str().len() + metadata::bytes(metadata);
+        let mut live = LiveSession::new(id.clone(), generation, ttl, now);
+        let own = size_of::<LiveSession>() + id.as_str().len() + metadata::bytes(metadata);
         live.charge(self, own, 0)?;
         if !metadata.is_empty() {
             live.data_mut().metadata.clone_from(metadata);
@@ -209,7 +209,7 @@ impl Store {
         place: &Place,
         now: Nanos,
         access: Access,
-        act: impl FnOnce(&mut Live) -> R,
+        act: impl FnOnce(&mut LiveSession) -> R,
     ) -> Result<R, StateError> {
         let mut guard = self.lock(place.shard);
         let live = guard.get_mut(place.entry);
@@ -316,7 +316,7 @@ impl Store {
         from: (u32, u32),
         limit: usize,
         now: Nanos,
-        mut describe: impl FnMut(&Live) -> T,
+        mut describe: impl FnMut(&LiveSession) -> T,
     ) -> (Vec<T>, Option<(u32, u32)>) {
         let mut found = Vec::new();
         let mut entry = from.1;
@@ -337,7 +337,7 @@ impl Store {
     }
 
     /// Completes the end of sessions, after their shard is unlocked.
-    fn ended(&self, ended: impl IntoIterator<Item = Live>, why: SessionEnd, now: Nanos) {
+    fn ended(&self, ended: impl IntoIterator<Item = LiveSession>, why: SessionEnd, now: Nanos) {
         for live in ended {
             let counters = &self.counters;
             counters.live.fetch_sub(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::shard::{Live, Nanos};
+use super::shard::{LiveSession, Nanos};
 use super::store::{Access, Place, Store};
 use super::{Session, SessionEnd};
 use crate::events::{Shown, emit};
@@ -62,7 +62,7 @@ impl Store {
         }
     }
 
-    pub(super) fn tell_ended(&self, live: &Live, why: SessionEnd, now: Nanos) {
+    pub(super) fn tell_ended(&self, live: &LiveSession, why: SessionEnd, now: Nanos) {
         let (sessions, limit) = self.fill();
         if self.crowded.load(Ordering::Relaxed) && !is_crowded(sessions, limit) {
             self.crowded.store(false, Ordering::Relaxed);

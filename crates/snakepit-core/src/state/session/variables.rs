@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::counters::Counters;
 use super::data::Held;
-use super::shard::Live;
+use super::shard::LiveSession;
 use super::store::Access;
 use super::{Quota, Session, StateError};
 use crate::state::change::log::Draft;
@@ -221,7 +221,7 @@ impl Session {
         }
     }
 
-    fn store_all(&self, live: &mut Live, checked: &[Checked]) -> Result<Stored, StateError> {
+    fn store_all(&self, live: &mut LiveSession, checked: &[Checked]) -> Result<Stored, StateError> {
         let (mut added, mut removed) = (0, 0);
         let mut specs = Vec::with_capacity(checked.len());
         for new in checked {
@@ -354,7 +354,7 @@ impl Session {
         }
     }
 
-    fn log(&self, live: &mut Live, kind: ChangeKind, held: &Held) {
+    fn log(&self, live: &mut LiveSession, kind: ChangeKind, held: &Held) {
         Counters::add(&self.store().counters.changes, 1);
         let draft = Draft {
             name: Arc::clone(&held.spec.name),
@@ -379,7 +379,7 @@ enum Stored {
 }
 
 /// Returns the variable of this name. [`Session::suggest`] adds suggestions to the error.
-fn held<'a>(live: &'a Live, name: &str) -> Result<&'a Held, StateError> {
+fn held<'a>(live: &'a LiveSession, name: &str) -> Result<&'a Held, StateError> {
     let variables = live.data.as_ref().map(|data| &data.variables);
     let found = variables.and_then(|variables| variables.get(name));
     found.ok_or_else(|| {

@@ -12,7 +12,7 @@ use crate::error::StartError;
 use crate::events::emit;
 use crate::id::WorkerId;
 use crate::pool::recycle::{Member, RecycleError, RecycleMode, RecycleReason, Token};
-use crate::pool::state::Live;
+use crate::pool::state::ReadyWorker;
 use crate::pool::upkeep::past::Past;
 use crate::pool::{PoolConfig, RecycleBudget};
 use crate::printable::Printable;
@@ -276,7 +276,7 @@ impl Supervisor {
     }
 
     /// Handles the end of a worker: if it was to be replaced in place, its replacement starts now.
-    pub(super) fn left(&mut self, key: WorkerKey, live: &Live) {
+    pub(super) fn left(&mut self, key: WorkerKey, live: &ReadyWorker) {
         for waiter in self.recycling.asked.remove(&key).unwrap_or_default() {
             // The caller may have gone.
             waiter.send(Err(self.unknown(live.id.clone()))).ok();

@@ -11,7 +11,7 @@ use crate::error::StartError;
 use crate::events::emit;
 use crate::pool::RestartPolicy;
 use crate::pool::event::Readiness;
-use crate::pool::state::Live;
+use crate::pool::state::ReadyWorker;
 use crate::printable::Printable;
 
 /// The window over which immediate replacements are counted.
@@ -30,7 +30,7 @@ pub(super) struct Restarts {
 
 /// The consequence of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum RestartDecision {
     Wait(Duration),
     GiveUp,
 }
@@ -50,15 +50,15 @@ impl Restarts {
         self.good = self.good.max(Some(ready));
     }
 
-    fn fail(&mut self, policy: &RestartPolicy, workers: usize, now: Instant) -> Verdict {
+    fn fail(&mut self, policy: &RestartPolicy, workers: usize, now: Instant) -> RestartDecision {
         expire(&mut self.failures, policy.window, now);
         let good = self.good;
         self.failures.retain(|at| Some(*at) >= good);
         self.failures.push_back(now);
         if self.failures.len() > allowed(policy, workers) {
-            return Verdict::GiveUp;
+            return RestartDecision::GiveUp;
         }
-        Verdict::Wait(policy.backoff(self.failures.len()))
+        RestartDecision::Wait(policy.backoff(self.failures.len()))
     }
 
     /// Handles the death of a worker that had started well. Returns the moment at which its
@@ -87,7 +87,7 @@ fn expire(moments: &mut VecDeque<Instant>, window: Duration, now: Instant) {
 
 impl Supervisor {
     /// Handles the end of a worker. Returns `true` if it had started well.
-    pub(super) fn started_well(&mut self, live: &Live) -> bool {
+    pub(super) fn started_well(&mut self, live: &ReadyWorker) -> bool {
         let good = live.has_started_well(self.shared.config.restart.min_lifetime);
         if good {
             self.restarts.forgive(live.ready);
@@ -124,7 +124,7 @@ impl Supervisor {
         };
         let verdict = self.restarts.fail(policy, target, now);
         match verdict {
-            Verdict::Wait(wait) if !error.permanent && !self.half_open => {
+            RestartDecision::Wait(wait) if !error.permanent && !self.half_open => {
                 self.not_before = Some(now + wait);
             }
             _ => self.give_up(error, now),
@@ -195,22 +195,22 @@ mod tests {
         let policy = RestartPolicy::default();
         let (now, mut restarts) = (Instant::now(), Restarts::default());
         let waits = (0..10).map(|_| restarts.fail(&policy, 4, now));
-        let expected = (1..=10).map(|n| Verdict::Wait(policy.backoff(n)));
+        let expected = (1..=10).map(|n| RestartDecision::Wait(policy.backoff(n)));
         assert!(waits.eq(expected));
-        assert_eq!(restarts.fail(&policy, 4, now), Verdict::GiveUp);
+        assert_eq!(restarts.fail(&policy, 4, now), RestartDecision::GiveUp);
         let later = now + policy.window;
         assert_eq!(
             restarts.fail(&policy, 4, later),
-            Verdict::Wait(policy.initial_backoff)
+            RestartDecision::Wait(policy.initial_backoff)
         );
         // One for each worker of a large pool.
         for _ in 0..19 {
             assert!(matches!(
                 restarts.fail(&policy, 20, later),
-                Verdict::Wait(_)
+                RestartDecision::Wait(_)
             ));
         }
-        assert_eq!(restarts.fail(&policy, 20, later), Verdict::GiveUp);
+        assert_eq!(restarts.fail(&policy, 20, later), RestartDecision::GiveUp);
     }
 
     #[test]
@@ -223,20 +223,20 @@ mod tests {
             now += second;
             assert_eq!(
                 restarts.fail(&policy, 4, now),
-                Verdict::Wait(policy.backoff(n))
+                RestartDecision::Wait(policy.backoff(n))
             );
         }
         // The worker was ready before the last two failures.
         restarts.forgive(now - second - second / 2);
         assert_eq!(
             restarts.fail(&policy, 4, now),
-            Verdict::Wait(policy.backoff(3))
+            RestartDecision::Wait(policy.backoff(3))
         );
         restarts.forgive(now + second);
         now += 2 * second;
         assert_eq!(
             restarts.fail(&policy, 4, now),
-            Verdict::Wait(policy.backoff(1))
+            RestartDecision::Wait(policy.backoff(1))
         );
     }
 }

@@ -26,16 +26,16 @@ fn strict(workers: usize) -> PoolConfig {
     config
 }
 
-fn suspect() -> CallOptions {
+fn blamed() -> CallOptions {
     CallOptions::new().fingerprint("a").idempotent()
 }
 
 /// Lets two calls die with the worker that they share, so that the first one is isolated next time.
-async fn suspected(pool: &Pool, profile: &ScriptedProfile) {
+async fn blame(pool: &Pool, profile: &ScriptedProfile) {
     let other = CallOptions::new().fingerprint("b").idempotent();
     // The workers are filled in turn, so one of them has both.
     let mut calls = Vec::new();
-    for options in [suspect(), CallOptions::new(), other, CallOptions::new()] {
+    for options in [blamed(), CallOptions::new(), other, CallOptions::new()] {
         calls.push(begin_with(pool, "hang", options).await);
     }
     let workers = profile.workers();
@@ -81,12 +81,12 @@ async fn one_quiet(pool: &Pool, profile: &ScriptedProfile) -> (Arc<ScriptedWorke
 async fn a_paused_worker_is_the_last_choice() {
     let profile = ScriptedProfile::new(2);
     let pool = ready(strict(2), &profile).await;
-    suspected(&pool, &profile).await;
+    blame(&pool, &profile).await;
     let (quiet, tasks) = one_quiet(&pool, &profile).await;
-    let alone = begin_with(&pool, "echo", suspect()).await;
+    let isolated = begin_with(&pool, "echo", blamed()).await;
     profile.allow(3);
-    // The calls of the other worker end, and it is free for the suspect.
-    alone.await.unwrap().unwrap();
+    // The calls of the other worker end, and it is free for the blamed call.
+    isolated.await.unwrap().unwrap();
     assert!(states(&pool).contains(&HeartbeatState::Quiet));
     answer(&quiet, 0);
     for task in tasks {
@@ -99,7 +99,7 @@ async fn a_paused_worker_is_the_last_choice() {
 async fn a_worker_that_is_paused_while_it_is_held_is_given_up_for_another() {
     let profile = ScriptedProfile::new(2);
     let pool = ready(strict(2), &profile).await;
-    suspected(&pool, &profile).await;
+    blame(&pool, &profile).await;
     let workers = profile.workers();
     let mut tasks = Vec::new();
     for _ in 0..3 {
@@ -108,15 +108,15 @@ async fn a_worker_that_is_paused_while_it_is_held_is_given_up_for_another() {
     until(|| workers.iter().map(|one| one.running()).sum::<usize>() == 3).await;
     let least = workers.iter().find(|one| one.running() == 1).unwrap();
     let other = workers.iter().find(|one| one.running() == 2).unwrap();
-    // The suspect waits for the worker with one call, which falls silent.
-    let alone = begin_with(&pool, "echo", suspect()).await;
+    // The blamed call waits for the worker with one call, which falls silent.
+    let isolated = begin_with(&pool, "echo", blamed()).await;
     silence(least);
     sleep(60 * SECOND).await;
     assert!(states(&pool).contains(&HeartbeatState::Quiet));
     other.die("killed by signal 9", false);
     // The replacement is empty.
     sleep(10 * SECOND).await;
-    alone.await.unwrap().unwrap();
+    isolated.await.unwrap().unwrap();
     assert_eq!(least.running(), 1, "nothing has changed there");
     tasks.into_iter().for_each(|task| task.abort());
 }

@@ -21,26 +21,26 @@ const MAX_FRAMES: usize = 100;
 const MAX_TEXT: usize = 512;
 
 #[derive(Debug, Default)]
-pub(super) struct Dumps {
+pub(super) struct StackRequests {
     last: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Stacks>>>,
 }
 
 /// A pending request; forgotten when it is dropped.
 pub(super) struct Question<'a> {
-    dumps: &'a Dumps,
+    requests: &'a StackRequests,
     /// The number that the request is sent with.
     pub(super) number: u64,
     answer: oneshot::Receiver<Stacks>,
 }
 
-impl Dumps {
+impl StackRequests {
     pub(super) fn question(&self) -> Question<'_> {
         let number = 1 + self.last.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.lock().insert(number, sender);
         Question {
-            dumps: self,
+            requests: self,
             number,
             answer,
         }
@@ -75,7 +75,7 @@ impl Question<'_> {
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        self.dumps.lock().remove(&self.number);
+        self.requests.lock().remove(&self.number);
     }
 }
 
@@ -122,8 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_question_gets_its_own_answer() {
-        let dumps = Dumps::default();
-        let (first, second) = (dumps.question(), dumps.question());
+        let requests = StackRequests::default();
+        let (first, second) = (requests.question(), requests.question());
         let dump = pb::StackDump {
             threads: vec![Thread {
                 name: "Main\u{1b}[31m".into(),
@@ -138,23 +138,23 @@ mod tests {
             truncated: false,
         };
         let unknown = pb::StackDump::default().encode_to_vec();
-        dumps.put(second.number, unknown.into()).unwrap();
-        dumps
+        requests.put(second.number, unknown.into()).unwrap();
+        requests
             .put(first.number, dump.encode_to_vec().into())
             .unwrap();
         assert_eq!(second.answer().await, None);
         let stacks = first.answer().await.unwrap();
         assert_eq!(stacks.threads[0].name, "Main\u{fffd}[31m");
         assert_eq!(stacks.threads[0].frames[0].line, 3);
-        assert!(dumps.lock().is_empty());
+        assert!(requests.lock().is_empty());
     }
 
     #[test]
     fn a_question_that_is_dropped_is_forgotten() {
-        let dumps = Dumps::default();
-        let number = dumps.question().number;
-        assert!(dumps.lock().is_empty());
-        dumps.put(number, Bytes::new()).unwrap();
+        let requests = StackRequests::default();
+        let number = requests.question().number;
+        assert!(requests.lock().is_empty());
+        requests.put(number, Bytes::new()).unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
     /// Step that ended it.
-    pub step: StopStep,
+    pub step: CancelStep,
     /// Time from the cancellation to the end of the tool.
     pub after: Duration,
 }
@@ -17,7 +17,7 @@ pub struct Stopped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum StopStep {
+pub enum CancelStep {
     /// The tool saw that it was cancelled, or ended on its own.
     Flag,
     /// The call's asyncio task was cancelled.
@@ -32,7 +32,7 @@ pub enum StopStep {
     Kill,
 }
 
-impl StopStep {
+impl CancelStep {
     /// Returns the step as one word.
     pub const fn as_str(self) -> &'static str {
         match self {

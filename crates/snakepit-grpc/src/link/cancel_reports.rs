@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use snakepit_core::id::CallId;
-use snakepit_core::worker::{StopStep, Stopped};
+use snakepit_core::worker::{CancelStep, Stopped};
 use tokio::sync::Notify;
 
 use crate::pb;
@@ -15,12 +15,12 @@ use crate::pb;
 const KEPT: usize = 256;
 
 #[derive(Debug, Default)]
-pub(super) struct Stops {
+pub(super) struct CancelReports {
     reports: Mutex<VecDeque<(CallId, Stopped)>>,
     came: Notify,
 }
 
-impl Stops {
+impl CancelReports {
     pub(super) fn put(&self, call: CallId, message: pb::Stopped) {
         let stopped = Stopped {
             step: step(message.step),
@@ -60,13 +60,13 @@ impl Stops {
 
 /// Converts the number of a cancellation step. An unknown step counts as the gentlest, because only
 /// the end of the tool is certain.
-pub(super) const fn step(number: u32) -> StopStep {
+pub(super) const fn step(number: u32) -> CancelStep {
     match number {
-        2 => StopStep::Task,
-        3 => StopStep::Exception,
-        4 => StopStep::Interrupt,
-        5 => StopStep::Again,
-        _ => StopStep::Flag,
+        2 => CancelStep::Task,
+        3 => CancelStep::Exception,
+        4 => CancelStep::Interrupt,
+        5 => CancelStep::Again,
+        _ => CancelStep::Flag,
     }
 }
 
@@ -76,21 +76,21 @@ mod tests {
 
     #[tokio::test]
     async fn each_call_gets_its_own_report() {
-        let stops = Stops::default();
+        let stops = CancelReports::default();
         let put = |call, step| stops.put(CallId(call), pb::Stopped { step, after_us: 7 });
         put(1, 3);
         let (first, second, ()) =
             tokio::join!(stops.take(CallId(1)), stops.take(CallId(2)), async {
                 put(2, 99);
             });
-        assert_eq!(first.step, StopStep::Exception);
-        assert_eq!(second.step, StopStep::Flag);
+        assert_eq!(first.step, CancelStep::Exception);
+        assert_eq!(second.step, CancelStep::Flag);
         assert_eq!(second.after, Duration::from_micros(7));
     }
 
     #[test]
     fn reports_that_nobody_takes_are_bounded() {
-        let stops = Stops::default();
+        let stops = CancelReports::default();
         for call in 0..1000 {
             stops.put(CallId(call), pb::Stopped::default());
         }

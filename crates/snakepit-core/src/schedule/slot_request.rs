@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 #[cfg(any(test, feature = "testing"))]
 use super::Scheduler;
-use super::{Grant, HOME_IDLE, HOME_LIMIT, Lost, Patience, QueueBound, Ticket, WorkerKey};
+use super::{BINDING_IDLE, BINDING_LIMIT, Grant, Lost, Patience, QueueBound, Ticket, WorkerKey};
 use crate::id::SessionId;
 #[cfg(any(test, feature = "testing"))]
 use crate::id::WorkerId;
@@ -25,9 +25,9 @@ pub struct Rules {
     /// Flows take turns; otherwise first come, first served.
     pub fair: bool,
     /// Sessions that may be bound.
-    pub homes: usize,
+    pub bindings: usize,
     /// Time after its last call after which a bound session makes room for another one.
-    pub home_idle: Duration,
+    pub binding_idle: Duration,
 }
 
 impl Rules {
@@ -38,15 +38,15 @@ impl Rules {
             bytes: usize::MAX,
             session: None,
             fair: false,
-            homes: HOME_LIMIT,
-            home_idle: HOME_IDLE,
+            bindings: BINDING_LIMIT,
+            binding_idle: BINDING_IDLE,
         }
     }
 }
 
 /// An admission request of a call.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct SlotRequest<'a> {
     /// Session of the call.
     pub session: Option<&'a SessionId>,
     /// Strength of the session's bond to a worker.
@@ -74,7 +74,7 @@ pub struct Ask<'a> {
     pub place: Option<u64>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> SlotRequest<'a> {
     /// Creates the request of a call with a hint, which a full queue rejects.
     pub const fn new(session: Option<&'a SessionId>) -> Self {
         Self {
@@ -108,7 +108,7 @@ pub enum Acquire {
     /// The session's worker is gone.
     Lost(Lost),
     /// The number of bound sessions has reached its limit.
-    TooManyHomes,
+    TooManyBindings,
     /// The call could only wait for calls that wait for it.
     Deadlock,
 }
@@ -157,7 +157,7 @@ impl<W> Scheduler<W> {
 
     /// Takes a slot or a place in the queue for a call with a hint.
     pub fn acquire(&mut self, session: Option<&SessionId>, waiter: impl FnOnce() -> W) -> Acquire {
-        self.ask(&Ask::new(session), waiter)
+        self.ask(&SlotRequest::new(session), waiter)
     }
 
     /// Adds a worker with free slots; waiting calls get them.

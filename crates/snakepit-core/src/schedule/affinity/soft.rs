@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::WorkerKey;
 use crate::id::SessionId;
+use crate::schedule::WorkerKey;
 
 /// Index of no entry.
 const NONE: u32 = u32::MAX;
@@ -22,7 +22,7 @@ struct Entry {
 /// Sessions in order of use, most recent first, with an index by name. A hint to a worker that is
 /// gone is harmless: its key is void.
 #[derive(Debug)]
-pub(crate) struct Hints {
+pub(crate) struct SoftBindings {
     index: HashMap<SessionId, u32>,
     entries: Vec<Entry>,
     head: u32,
@@ -30,7 +30,7 @@ pub(crate) struct Hints {
     limit: usize,
 }
 
-impl Hints {
+impl SoftBindings {
     pub(crate) fn new() -> Self {
         Self::with_limit(LIMIT)
     }
@@ -138,31 +138,31 @@ mod tests {
     #[test]
     fn the_session_unused_for_longest_is_forgotten_first() {
         let (worker, _) = Scheduler::<()>::new(0).add(1);
-        let mut hints = Hints::with_limit(2);
-        hints.set(&"a".into(), worker);
-        hints.set(&"b".into(), worker);
-        hints.set(&"a".into(), worker);
-        hints.set(&"c".into(), worker);
-        assert_eq!(hints.get(&"a".into()), Some(worker));
-        assert_eq!(hints.get(&"b".into()), None);
-        assert_eq!(hints.get(&"c".into()), Some(worker));
-        assert_eq!(hints.entries.len(), 2);
+        let mut soft = SoftBindings::with_limit(2);
+        soft.set(&"a".into(), worker);
+        soft.set(&"b".into(), worker);
+        soft.set(&"a".into(), worker);
+        soft.set(&"c".into(), worker);
+        assert_eq!(soft.get(&"a".into()), Some(worker));
+        assert_eq!(soft.get(&"b".into()), None);
+        assert_eq!(soft.get(&"c".into()), Some(worker));
+        assert_eq!(soft.entries.len(), 2);
     }
 
     #[test]
     fn forgetting_keeps_the_others_in_order() {
         let (worker, _) = Scheduler::<()>::new(0).add(1);
-        let mut hints = Hints::with_limit(3);
+        let mut soft = SoftBindings::with_limit(3);
         for name in ["a", "b", "c"] {
-            hints.set(&name.into(), worker);
+            soft.set(&name.into(), worker);
         }
-        assert!(hints.forget(&"a".into()));
-        assert!(!hints.forget(&"a".into()));
-        hints.set(&"d".into(), worker);
-        hints.set(&"e".into(), worker);
+        assert!(soft.forget(&"a".into()));
+        assert!(!soft.forget(&"a".into()));
+        soft.set(&"d".into(), worker);
+        soft.set(&"e".into(), worker);
         let known: Vec<_> = ["a", "b", "c", "d", "e"]
             .into_iter()
-            .filter(|name| hints.get(&(*name).into()).is_some())
+            .filter(|name| soft.get(&(*name).into()).is_some())
             .collect();
         assert_eq!(known, ["c", "d", "e"]);
     }

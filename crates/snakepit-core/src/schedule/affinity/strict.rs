@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::WorkerKey;
 use crate::id::{SessionId, WorkerId};
+use crate::schedule::WorkerKey;
 
 /// Largest number of bound sessions. At the limit, idle sessions make room; while none is idle,
 /// further sessions are rejected.
-pub(crate) const HOME_LIMIT: usize = 1 << 20;
+pub(crate) const BINDING_LIMIT: usize = 1 << 20;
 /// Time after its last call after which a bound session is idle, unless sessions live longer.
-pub(crate) const HOME_IDLE: Duration = Duration::from_secs(3600);
+pub(crate) const BINDING_IDLE: Duration = Duration::from_secs(3600);
 
 /// The worker of one session.
 #[derive(Debug)]
-struct Home {
+struct Binding {
     /// `None` before the first worker, and after the loss of the last one was reported.
     worker: Option<WorkerKey>,
     /// The current or last worker.
@@ -31,7 +31,7 @@ struct Home {
     due: Option<Instant>,
 }
 
-impl Home {
+impl Binding {
     const NEW: Self = Self {
         worker: None,
         name: None,
@@ -58,15 +58,15 @@ pub(crate) struct Full;
 
 /// Bound sessions.
 #[derive(Debug)]
-pub(crate) struct Homes {
-    map: HashMap<SessionId, Home>,
+pub(crate) struct StrictBindings {
+    map: HashMap<SessionId, Binding>,
     /// Sessions in order of the moments at which they can be idle.
     due: BTreeSet<(Instant, SessionId)>,
     limit: usize,
     idle: Duration,
 }
 
-impl Homes {
+impl StrictBindings {
     pub(crate) fn new(limit: usize, idle: Duration) -> Self {
         Self {
             map: HashMap::new(),
@@ -86,7 +86,7 @@ impl Homes {
         if !self.map.contains_key(session) && self.map.len() >= self.limit && !self.make_room(now) {
             return Err(Full);
         }
-        let home = self.map.entry(session.clone()).or_insert(Home::NEW);
+        let home = self.map.entry(session.clone()).or_insert(Binding::NEW);
         home.used = now.or(home.used);
         if let (Some(now), None) = (now, home.due) {
             home.due = now.checked_add(self.idle);
@@ -128,7 +128,7 @@ impl Homes {
 
     /// Binds a session to a worker.
     pub(crate) fn bind(&mut self, session: &SessionId, worker: WorkerKey, name: &WorkerId) {
-        let home = self.map.entry(session.clone()).or_insert(Home::NEW);
+        let home = self.map.entry(session.clone()).or_insert(Binding::NEW);
         home.worker = Some(worker);
         home.name = Some(name.clone());
         home.generation += 1;
@@ -161,11 +161,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_that_is_idle_makes_room_and_one_that_is_used_does_not() {
         let idle = Duration::from_secs(10);
-        let mut homes = Homes::new(2, idle);
+        let mut strict = StrictBindings::new(2, idle);
         let begin = Instant::now();
         let mut remember = |id: &str, seconds| {
             let now = begin + Duration::from_secs(seconds);
-            homes.get_or_remember(&id.into(), Some(now)).is_ok()
+            strict.get_or_remember(&id.into(), Some(now)).is_ok()
         };
         assert!(remember("a", 0) && remember("b", 1));
         assert!(!remember("c", 9), "both were used a short time ago");
@@ -173,8 +173,8 @@ mod tests {
         assert!(remember("c", 11), "`b` is idle");
         assert!(remember("a", 18), "`a` was used and is still there");
         assert!(!remember("b", 19));
-        assert!(homes.is_bound(&"a".into()) && !homes.is_bound(&"b".into()));
-        assert!(homes.forget(&"a".into()) && homes.forget(&"c".into()));
-        assert!(homes.due.is_empty() && homes.map.is_empty());
+        assert!(strict.is_bound(&"a".into()) && !strict.is_bound(&"b".into()));
+        assert!(strict.forget(&"a".into()) && strict.forget(&"c".into()));
+        assert!(strict.due.is_empty() && strict.map.is_empty());
     }
 }

@@ -30,7 +30,7 @@ const TRUSTED: u32 = 16;
 
 /// Moving means in nanoseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct Estimator {
     held: u64,
     /// Mean distance of a measurement from the mean.
     spread: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Pace {
     delay: u64,
 }
 
-impl Pace {
+impl Estimator {
     /// Records the time for which a call has held its slot.
     pub(crate) fn held(&mut self, time: Duration) {
         let time = nanos(time);
@@ -137,7 +137,7 @@ fn nanos(time: Duration) -> u64 {
 impl<W> Scheduler<W> {
     /// Notes that a call got a slot after this time in the queue.
     pub fn waited(&mut self, time: Duration) {
-        self.pace.waited(time);
+        self.estimator.waited(time);
     }
 }
 
@@ -156,69 +156,69 @@ mod tests {
     }
 
     /// The estimate without information about the running calls.
-    fn refused(pace: &Pace, ahead: usize, patience: Patience) -> Option<Duration> {
-        pace.too_long(ahead, 1, patience, |_| None)
+    fn refused(estimator: &Estimator, ahead: usize, patience: Patience) -> Option<Duration> {
+        estimator.too_long(ahead, 1, patience, |_| None)
     }
 
     #[test]
     fn without_measurements_nothing_is_said() {
-        let pace = Pace::default();
-        assert_eq!(pace.wait(1000, 1), None);
-        assert_eq!(refused(&pace, 1000, queue(Duration::ZERO)), None);
+        let estimator = Estimator::default();
+        assert_eq!(estimator.wait(1000, 1), None);
+        assert_eq!(refused(&estimator, 1000, queue(Duration::ZERO)), None);
     }
 
     #[test]
     fn the_mean_follows_slowly() {
-        let mut pace = Pace::default();
+        let mut estimator = Estimator::default();
         for _ in 0..100 {
-            pace.held(10 * MS);
+            estimator.held(10 * MS);
         }
-        assert_eq!(pace.wait(40, 4), Some(100 * MS));
-        assert_eq!(pace.wait(40, 0), None);
-        pace.held(170 * MS);
-        assert_eq!(pace.wait(1, 1), Some(20 * MS));
-        assert_eq!(pace.spread, nanos(10 * MS));
+        assert_eq!(estimator.wait(40, 4), Some(100 * MS));
+        assert_eq!(estimator.wait(40, 0), None);
+        estimator.held(170 * MS);
+        assert_eq!(estimator.wait(1, 1), Some(20 * MS));
+        assert_eq!(estimator.spread, nanos(10 * MS));
     }
 
     #[test]
     fn both_witnesses_have_to_agree() {
-        let mut pace = Pace::default();
+        let mut estimator = Estimator::default();
         for _ in 0..TRUSTED {
-            assert_eq!(refused(&pace, 1000, queue(MS)), None);
-            pace.held(10 * MS);
+            assert_eq!(refused(&estimator, 1000, queue(MS)), None);
+            estimator.held(10 * MS);
         }
         // No call has waited yet.
-        assert_eq!(refused(&pace, 100, queue(500 * MS)), None);
+        assert_eq!(refused(&estimator, 100, queue(500 * MS)), None);
         for _ in 0..32 {
-            pace.waited(600 * MS);
+            estimator.waited(600 * MS);
         }
-        assert_eq!(refused(&pace, 99, queue(500 * MS)), Some(1125 * MS));
-        assert_eq!(refused(&pace, 10, queue(500 * MS)), None);
+        assert_eq!(refused(&estimator, 99, queue(500 * MS)), Some(1125 * MS));
+        assert_eq!(refused(&estimator, 10, queue(500 * MS)), None);
         // A long-running call delays all others.
         let runs = |_| Some(400 * MS);
-        assert!(pace.too_long(10, 1, queue(500 * MS), runs).is_some());
+        assert!(estimator.too_long(10, 1, queue(500 * MS), runs).is_some());
         // The call's own time counts towards its deadline.
         let whole = |ms| Patience {
             whole: Some(ms * MS),
             ..queue(500 * MS)
         };
-        assert_eq!(refused(&pace, 10, whole(135)), None);
-        assert!(refused(&pace, 10, whole(134)).is_some());
+        assert_eq!(refused(&estimator, 10, whole(135)), None);
+        assert!(refused(&estimator, 10, whole(134)).is_some());
         // A call that would be next is accepted.
-        assert_eq!(refused(&pace, 0, whole(1)), None);
+        assert_eq!(refused(&estimator, 0, whole(1)), None);
         for _ in 0..32 {
-            pace.granted();
+            estimator.granted();
         }
-        assert_eq!(refused(&pace, 100, queue(500 * MS)), None);
+        assert_eq!(refused(&estimator, 100, queue(500 * MS)), None);
     }
 
     #[test]
     fn waits_fade_to_nothing() {
-        let mut pace = Pace::default();
-        pace.waited(MS);
+        let mut estimator = Estimator::default();
+        estimator.waited(MS);
         for _ in 0..200 {
-            pace.granted();
+            estimator.granted();
         }
-        assert_eq!(pace.delay, 0);
+        assert_eq!(estimator.delay, 0);
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::events::emit;
 use crate::id::WorkerId;
-use crate::policy::liveness::{Cause, Evidence, Verdict};
+use crate::policy::liveness::{Cause, Evidence, LivenessVerdict};
 use crate::pool::event::Event;
 use crate::pool::foreign;
 use crate::pool::shared::Shared;
-use crate::pool::state::{Effects, HeartbeatState, News, State};
+use crate::pool::state::{Effects, HeartbeatChange, HeartbeatState, State};
 use crate::schedule::WorkerKey;
 use crate::worker::Worker;
 
@@ -19,7 +19,7 @@ const STACKS: Duration = Duration::from_secs(1);
 
 /// The steps that remain once the lock is released.
 #[must_use]
-pub(super) struct Act {
+pub(super) struct HeartbeatEffects {
     id: WorkerId,
     evidence: Evidence,
     before: HeartbeatState,
@@ -36,25 +36,25 @@ struct Condemned {
     cause: Option<Cause>,
 }
 
-impl Act {
+impl HeartbeatEffects {
     /// Changes the scheduling of the worker. `None` if the worker is unknown, or the round does not
     /// count.
     pub(super) fn begin(
         state: &mut State,
         key: WorkerKey,
         evidence: Evidence,
-        verdict: Verdict,
+        verdict: LivenessVerdict,
     ) -> Option<Self> {
         let (after, pause, cause) = match verdict {
-            Verdict::Discard => return None,
-            Verdict::Well => (HeartbeatState::Ok, false, None),
-            Verdict::Quiet => (HeartbeatState::Quiet, true, None),
-            Verdict::Stalled { reachable } => (HeartbeatState::Stalled, !reachable, None),
-            Verdict::Suspect => (HeartbeatState::Suspect, false, None),
-            Verdict::Kill(cause) => (HeartbeatState::Suspect, false, Some(cause)),
+            LivenessVerdict::Discard => return None,
+            LivenessVerdict::Well => (HeartbeatState::Ok, false, None),
+            LivenessVerdict::Quiet => (HeartbeatState::Quiet, true, None),
+            LivenessVerdict::Stalled { reachable } => (HeartbeatState::Stalled, !reachable, None),
+            LivenessVerdict::Unresponsive => (HeartbeatState::Unresponsive, false, None),
+            LivenessVerdict::Kill(cause) => (HeartbeatState::Unresponsive, false, Some(cause)),
         };
         let (id, worker, before) = state.set_heartbeat(key, after)?;
-        let mut act = Self {
+        let mut all = Self {
             id,
             evidence,
             before,
@@ -62,23 +62,28 @@ impl Act {
             effects: Effects::default(),
             condemned: None,
         };
-        if after == HeartbeatState::Suspect {
-            act.condemned = Some(Condemned { key, worker, cause });
-            act.effects = state.remove(key);
+        if after == HeartbeatState::Unresponsive {
+            all.condemned = Some(Condemned { key, worker, cause });
+            all.effects = state.remove(key);
         } else if pause {
-            act.effects = state.pause(key);
+            all.effects = state.pause(key);
         } else {
-            act.effects = state.resume(key);
+            all.effects = state.resume(key);
         }
         // A call that waits for a worker of its own may now have to wait for another one.
-        act.effects.changed |= act.before != act.after;
-        Some(act)
+        all.effects.changed |= all.before != all.after;
+        Some(all)
     }
 
     /// Wakes the calls that got a slot, reports the change, and kills the worker if that was
     /// decided.
-    pub(super) fn finish(self, shared: &Arc<Shared>, news: News, latency: Option<Duration>) {
-        self.tell(shared, news, latency);
+    pub(super) fn finish(
+        self,
+        shared: &Arc<Shared>,
+        change: HeartbeatChange,
+        latency: Option<Duration>,
+    ) {
+        self.tell(shared, change, latency);
         shared.apply(self.effects);
         if let Some(condemned) = self.condemned {
             let kill = condemned.kill(Arc::clone(shared), self.id, self.evidence);
@@ -86,7 +91,7 @@ impl Act {
         }
     }
 
-    fn tell(&self, shared: &Shared, news: News, latency: Option<Duration>) {
+    fn tell(&self, shared: &Shared, change: HeartbeatChange, latency: Option<Duration>) {
         let (hub, evidence) = (&shared.hub, &self.evidence);
         let (pool, worker) = (|| shared.config.name.clone(), || self.id.clone());
         let (misses, held_seconds) = (evidence.misses, evidence.held.as_secs_f64());
@@ -101,7 +106,7 @@ impl Act {
                 }
             );
         }
-        if let News::Missed(misses) = news {
+        if let HeartbeatChange::Missed(misses) = change {
             let busy = evidence.busy;
             emit!(
                 hub,
@@ -113,8 +118,8 @@ impl Act {
                 }
             );
         }
-        let again = match (self.before, self.after, news) {
-            (_, _, News::Recovered(misses)) => Some(misses),
+        let again = match (self.before, self.after, change) {
+            (_, _, HeartbeatChange::Recovered(misses)) => Some(misses),
             (HeartbeatState::Quiet, HeartbeatState::Ok, _) => Some(0),
             _ => None,
         };
@@ -181,7 +186,7 @@ impl Condemned {
         } else {
             emit!(
                 hub,
-                WorkerSuspect {
+                WorkerUnresponsive {
                     pool,
                     worker,
                     misses,
