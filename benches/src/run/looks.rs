@@ -55,7 +55,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
             config.workers = WORKERS;
             let pool = Pool::start(config, Arc::new(profile)).map_err(|e| e.to_string())?;
             server.host().add_pool(&pool);
-            pool.await_ready(START).await.map_err(|e| e.to_string())?;
+            pool.await_all_ready(START)
+                .await
+                .map_err(|e| e.to_string())?;
             let before = cpu().map_err(|e| e.to_string())?;
             // The receiver may have gone.
             let _ = ready.send(());

@@ -39,7 +39,7 @@ fn contest(plan: &Plan, callers: usize, workers: usize) -> Result<Vec<Row>> {
         config.workers = workers;
         Pool::start(config, Arc::new(Instantly))?
     };
-    runtime.block_on(pool.await_ready(Duration::from_secs(10)))?;
+    runtime.block_on(pool.await_all_ready(Duration::from_secs(10)))?;
     let round = || {
         let (pool, args) = (pool.clone(), Payload::encode(&(1,))?);
         let tool: Arc<str> = "echo".into();

@@ -132,23 +132,48 @@ impl Pool {
         &self.shared().config
     }
 
-    /// Waits until all configured workers have been ready at the same time once.
+    /// Waits until a worker accepts calls. Other workers may still start.
     ///
     /// # Errors
-    /// [`Error::Start`] as soon as the pool gives up, or after `limit` if the last start has
-    /// failed; [`Error::Timeout`] after `limit` otherwise; [`Error::Closed`].
+    /// [`Error::Start`] if the pool has given up, or after `limit` if the last start has failed;
+    /// [`Error::Timeout`] after `limit` otherwise; [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn await_ready(&self, limit: Duration) -> Result<(), Error> {
+        self.await_readiness(limit, |state| state.serving > 0).await
+    }
+
+    /// Waits until all workers accept calls that the pool is to have at the moment. After the death
+    /// of a worker this waits for its replacement.
+    ///
+    /// # Errors
+    /// As [`await_ready`](Self::await_ready).
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn await_all_ready(&self, limit: Duration) -> Result<(), Error> {
+        self.await_readiness(limit, |state| state.complete).await
+    }
+
+    async fn await_readiness(
+        &self,
+        limit: Duration,
+        ready: impl Fn(&Readiness) -> bool,
+    ) -> Result<(), Error> {
         let mut readiness = self.shared().readiness.subscribe();
-        let settled = readiness.wait_for(|state| !matches!(state, Readiness::Starting));
+        let settled =
+            readiness.wait_for(|state| state.closed || state.failed.is_some() || ready(state));
         let state = timeout(limit, settled)
             .await
             .map_err(|_| self.shared().not_ready(limit))?;
         match state.as_deref() {
-            Ok(Readiness::Failed(error)) => Err(errors::start(self.name(), error)),
-            Ok(Readiness::Ready) => Ok(()),
+            Ok(state) if !state.closed && ready(state) => Ok(()),
+            Ok(Readiness {
+                failed: Some(error),
+                closed: false,
+                ..
+            }) => Err(errors::start(self.name(), error)),
             _ => Err(self.shared().closed()),
         }
     }
@@ -317,10 +342,7 @@ impl Pool {
             grace: self.config().stop_grace,
         });
         // The sender lives in `self`, so waiting cannot fail.
-        readiness
-            .wait_for(|state| matches!(state, Readiness::Closed))
-            .await
-            .ok();
+        readiness.wait_for(|state| state.closed).await.ok();
     }
 }
 

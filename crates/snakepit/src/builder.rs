@@ -335,7 +335,7 @@ async fn ready(pool: &Pool) -> Result<(), BuildError> {
         .saturating_mul(rounds)
         .saturating_add(config.timeout_stacks)
         .saturating_add(Duration::from_secs(2));
-    pool.await_ready(budget)
+    pool.await_all_ready(budget)
         .await
         .map_err(|error| BuildError::Start {
             pool: pool.name().clone(),

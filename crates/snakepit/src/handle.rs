@@ -168,12 +168,21 @@ impl PoolHandle {
         self.pool.tools()
     }
 
-    /// Waits until all workers are ready.
+    /// Waits until a worker accepts calls. Other workers may still start.
     ///
     /// # Errors
     /// [`Error::Start`] if the pool cannot start, [`Error::Timeout`] after `timeout`.
     pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
         self.pool.await_ready(timeout).await
+    }
+
+    /// Waits until all workers accept calls that the pool is to have at the moment. After the death
+    /// of a worker this waits for its replacement.
+    ///
+    /// # Errors
+    /// As [`await_ready`](Self::await_ready).
+    pub async fn await_all_ready(&self, timeout: Duration) -> Result<(), Error> {
+        self.pool.await_all_ready(timeout).await
     }
 
     /// Replaces a worker, whatever its age. Returns the name of the replacement once it has taken

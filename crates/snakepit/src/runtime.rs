@@ -262,18 +262,24 @@ impl Snakepit {
         self.inner.default.tools()
     }
 
-    /// Waits until all workers of all pools are ready.
+    /// Waits until each pool has a worker that accepts calls. Other workers may still start.
     ///
     /// # Errors
     /// [`Error::Start`] if a pool cannot start, [`Error::Timeout`] after `timeout`.
     pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
-        try_join_all(
-            self.inner
-                .pools
-                .iter()
-                .map(|pool| pool.await_ready(timeout)),
-        )
-        .await?;
+        let pools = self.inner.pools.iter();
+        try_join_all(pools.map(|pool| pool.await_ready(timeout))).await?;
+        Ok(())
+    }
+
+    /// Waits until all workers of all pools accept calls that the pools are to have at the moment.
+    /// After the death of a worker this waits for its replacement.
+    ///
+    /// # Errors
+    /// As [`await_ready`](Self::await_ready).
+    pub async fn await_all_ready(&self, timeout: Duration) -> Result<(), Error> {
+        let pools = self.inner.pools.iter();
+        try_join_all(pools.map(|pool| pool.await_all_ready(timeout))).await?;
         Ok(())
     }
 

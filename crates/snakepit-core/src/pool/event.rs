@@ -40,13 +40,16 @@ pub(crate) enum Event {
     Close { drain: Duration, grace: Duration },
 }
 
-/// The stage of the pool, for those who wait for it.
-#[derive(Clone, Debug)]
-pub(crate) enum Readiness {
-    Starting,
-    Ready,
-    Failed(Arc<StartError>),
-    Closed,
+/// The readiness of the pool, for callers that wait for it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readiness {
+    /// Number of the workers that accept calls.
+    pub(crate) serving: usize,
+    /// All workers are ready that the pool is to have.
+    pub(crate) complete: bool,
+    /// The failure with which the pool gave up. `None` if it starts workers.
+    pub(crate) failed: Option<Arc<StartError>>,
+    pub(crate) closed: bool,
 }
 
 /// The result of a worker's health checks.

@@ -82,7 +82,7 @@ impl Shared {
             profile,
             telemetry: Settings::default(),
             observer: OnceLock::new(),
-            readiness: watch::Sender::new(Readiness::Starting),
+            readiness: watch::Sender::default(),
             first_start: AtomicBool::new(first_start),
             deadlines: Deadlines::new(tasks.clone(), runtime.clone()),
             tasks,
@@ -185,8 +185,7 @@ impl Shared {
         let mut readiness = self.readiness.subscribe();
         async move {
             // Without a sender the pool is closed, too.
-            let closed = |state: &Readiness| matches!(state, Readiness::Closed);
-            readiness.wait_for(closed).await.ok();
+            readiness.wait_for(|state| state.closed).await.ok();
         }
     }
 
@@ -266,7 +265,7 @@ impl Shared {
         errors::timeout(&self.config.name, phase, after)
     }
 
-    /// Returns the error if not all workers became ready within `limit`; it includes a failed
+    /// Returns the error if too few workers became ready within `limit`; it includes a failed
     /// start.
     pub(super) fn not_ready(&self, limit: Duration) -> Error {
         let failed = self.lock().failed_start();

@@ -240,7 +240,7 @@ async fn recursive(workers: usize, slots: u16) -> (HostState, Pool) {
         Arc::new(nested::Profile(slots, host.clone())),
     )
     .unwrap();
-    pool.await_ready(crate::support::LONG).await.unwrap();
+    pool.await_all_ready(crate::support::LONG).await.unwrap();
     *place.lock().unwrap() = Some(pool.clone());
     (host, pool)
 }

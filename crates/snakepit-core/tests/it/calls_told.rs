@@ -277,7 +277,7 @@ async fn what_is_rejected_by_a_policy_is_told_with_the_number_of_the_call() {
     assert_eq!(names, ["circuit.opened"]);
     call(&pool, "echo").await.unwrap_err();
     assert_eq!(chain(&mut events), ["refused", "rejected SP4012"]);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     until(|| pool.status().ready == 1).await;
     tokio::time::advance(Duration::from_secs(2)).await;
     call(&pool, "echo").await.unwrap();

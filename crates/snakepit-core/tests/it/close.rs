@@ -23,7 +23,7 @@ async fn running_calls_end_and_waiting_ones_fail() {
     assert!(profile.workers().is_empty());
     assert_eq!(pool.status().state, PoolState::Closed);
     assert!(matches!(
-        pool.await_ready(LONG).await,
+        pool.await_all_ready(LONG).await,
         Err(Error::Closed(_))
     ));
     balanced(&pool.status());

@@ -155,7 +155,7 @@ async fn a_worker_that_cannot_tell_its_end_is_ended_and_replaced() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_panics_costs_its_worker_and_not_its_caller() {
     let (pool, inner) = start("call", 2);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     let error = pool.execute("echo", payload(1), &CallOptions::new()).await;
     assert_eq!(error.unwrap_err().code(), ErrorCode::WorkerDied);
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -166,7 +166,7 @@ async fn a_call_that_panics_costs_its_worker_and_not_its_caller() {
 async fn a_stream_that_panics_costs_its_worker_and_not_its_reader() {
     for place in ["stream", "chunk"] {
         let (pool, inner) = start(place, 1);
-        pool.await_ready(LONG).await.unwrap();
+        pool.await_all_ready(LONG).await.unwrap();
         let options = CallOptions::new();
         let error = match pool.execute_stream("echo", payload(1), &options).await {
             Ok(mut stream) => stream.next().await.unwrap().unwrap_err(),
@@ -181,7 +181,7 @@ async fn a_stream_that_panics_costs_its_worker_and_not_its_reader() {
 #[tokio::test(start_paused = true)]
 async fn every_item_of_a_batch_that_panics_has_a_result() {
     let (pool, inner) = start("call_many", 1);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     let items = (0..50).map(payload);
     let results: Vec<_> = pool
         .execute_many("echo", items, &CallOptions::new())
@@ -202,7 +202,7 @@ async fn every_item_of_a_batch_that_panics_has_a_result() {
 async fn a_panic_while_a_call_is_given_up_loses_no_slot() {
     for place in ["cancel", "stopped", "stacks", "stop"] {
         let (pool, inner) = start(place, 1);
-        pool.await_ready(LONG).await.unwrap();
+        pool.await_all_ready(LONG).await.unwrap();
         let options = CallOptions::new().timeout(Duration::from_secs(1));
         for tool in ["hang", "stuck"] {
             let error: Error = pool.execute(tool, payload(1), &options).await.unwrap_err();

@@ -32,6 +32,7 @@ mod nested;
 mod overload;
 mod quarantine;
 mod queue;
+mod readiness;
 mod recycle;
 mod recycle_load;
 mod restart;

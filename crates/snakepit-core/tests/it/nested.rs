@@ -59,7 +59,7 @@ impl Relays {
         });
         let pools: Vec<_> = pools.collect();
         for pool in &pools {
-            pool.await_ready(LONG).await.unwrap();
+            pool.await_all_ready(LONG).await.unwrap();
         }
         self.pools.set(pools.clone()).unwrap();
         pools

@@ -208,7 +208,7 @@ async fn the_poisonous_item_of_a_batch_is_refused_and_the_others_run() {
             Err(ErrorCode::Quarantined)
         ]
     );
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     balanced(&pool.status());
 }
 

@@ -43,7 +43,7 @@ async fn is_closed(pool: &Pool) {
     assert_eq!(results.len(), 3);
     assert!(results.into_iter().all(|result| closed(result.err())));
     assert_eq!(pool.status().state, PoolState::Closed);
-    assert!(closed(pool.await_ready(LONG).await.err()));
+    assert!(closed(pool.await_all_ready(LONG).await.err()));
     pool.resize(2).await.unwrap();
     let recycled = pool.recycle(&"test-1".into()).await;
     assert!(matches!(recycled, Err(RecycleError::Closed(_))));
@@ -81,7 +81,7 @@ fn calls_that_wait_hear_of_the_end_of_the_runtime() {
     let other = multi_thread();
     let (waiting, starting) = (pool.clone(), pool.clone());
     let waiting = other.spawn(async move { call(&waiting, "echo").await });
-    let starting = other.spawn(async move { starting.await_ready(LONG).await });
+    let starting = other.spawn(async move { starting.await_all_ready(LONG).await });
     while pool.status().queue_depth == 0 {
         std::thread::yield_now();
     }

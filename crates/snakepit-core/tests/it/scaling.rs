@@ -315,7 +315,7 @@ async fn spares_start_after_the_workers_and_not_before() {
     let mut config = with_spares(2, 2);
     config.start_concurrency = 1;
     let pool = start(config, &profile);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     assert_eq!((pool.status().ready, pool.status().spares), (2, 0));
     sleep(Duration::from_secs(3)).await;
     assert_eq!((pool.status().ready, pool.status().spares), (2, 2));

@@ -315,7 +315,7 @@ async fn a_nested_call_joins_the_trace() {
     let state = HostState::new(HostStateConfig::new()).unwrap();
     let profile = ScriptedProfile::new(1).with_state(state.clone());
     let pool = start(config(1), &profile);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     let kept = Kept::attach(&pool);
     let inner = pool.clone();
     let nested = HostTool::asynchronous("nested", move |context: ToolContext, _: Nothing| {

@@ -29,7 +29,7 @@ async fn the_life_of_a_worker_is_told() {
     config.heartbeat.initial_delay = Duration::ZERO;
     let pool = crate::support::start(config, &profile);
     let mut stream = subscribe(&pool);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     call(&pool, "echo").await.unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     profile.workers()[0].die("killed", false);
@@ -136,7 +136,7 @@ async fn a_handler_may_ask_the_pool_at_any_event() {
         drop((pool.status(), pool.workers()));
         count.fetch_add(1, Ordering::Relaxed);
     });
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     let gate = begin(&pool, "gate").await;
     let waiting = begin(&pool, "hang").await;
     call(&pool, "echo").await.unwrap_err();

@@ -27,7 +27,7 @@ async fn a_permanent_failure_is_told_at_once_and_a_later_start_heals() {
     let pool = start(config(1), &profile);
     let before = tokio::time::Instant::now();
     assert!(matches!(
-        pool.await_ready(LONG).await,
+        pool.await_all_ready(LONG).await,
         Err(Error::Start { .. })
     ));
     assert!(before.elapsed() < Duration::from_millis(10));
@@ -79,7 +79,10 @@ async fn starting_is_limited_in_number_and_time() {
     let pool = start(config, &profile);
     profile.started(3).await;
     assert_eq!(pool.status().starting, 3);
-    let error = pool.await_ready(Duration::from_secs(1)).await.unwrap_err();
+    let error = pool
+        .await_all_ready(Duration::from_secs(1))
+        .await
+        .unwrap_err();
     assert!(matches!(
         error,
         Error::Timeout {
@@ -89,7 +92,7 @@ async fn starting_is_limited_in_number_and_time() {
     ));
     assert_eq!(profile.starts(), 3);
     profile.otherwise(Script::Ready);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     assert_eq!(pool.workers().len(), 10);
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn start(config: PoolConfig, profile: &ScriptedProfile) -> Pool {
 /// Returns a pool whose workers are ready.
 pub(crate) async fn ready(config: PoolConfig, profile: &ScriptedProfile) -> Pool {
     let pool = start(config, profile);
-    pool.await_ready(LONG).await.expect("the workers start");
+    pool.await_all_ready(LONG).await.expect("the workers start");
     pool
 }
 

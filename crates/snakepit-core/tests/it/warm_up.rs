@@ -18,7 +18,7 @@ fn warming(tool: &str) -> PoolConfig {
 }
 
 async fn failure(pool: &Pool) -> Box<StartError> {
-    match pool.await_ready(LONG).await {
+    match pool.await_all_ready(LONG).await {
         Err(Error::Start { source, .. }) => source,
         other => panic!("{other:?}"),
     }
@@ -64,7 +64,7 @@ async fn one_that_raises_later_is_tried_again_and_named_when_time_runs_out() {
     drop(first);
     until(|| profile.starts() == 1 && pool.status().start_failures == 1).await;
     let error = pool
-        .await_ready(Duration::from_millis(1))
+        .await_all_ready(Duration::from_millis(1))
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Start { .. }), "{error:?}");

@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
         "SP4005",
         "The pool did not become ready in time.",
         "Workers take longer to start than the caller waits.",
-        "pool.await_ready(Duration::from_secs(1))",
+        "pool.await_all_ready(Duration::from_secs(1))",
         "Wait longer; the output of the workers (`-v`) shows what takes so long.",
     ],
     [

@@ -44,7 +44,7 @@ impl Recorded {
         let pool = Pool::start(config, Arc::new(profile.clone())).expect("it starts");
         assert!(pool.observe(recorder.clone()));
         assert!(!pool.observe(recorder.clone()), "one is enough");
-        pool.await_ready(Duration::from_secs(60))
+        pool.await_all_ready(Duration::from_secs(60))
             .await
             .expect("workers");
         Self {

@@ -81,7 +81,10 @@ async fn a_worker_that_drains_gets_no_further_calls_and_finishes_its_own() {
     host.profile.allow(1);
     gate.await.unwrap().unwrap();
     assert_eq!(actions(&host).await, ["drain main-1"]);
-    host.pool.await_ready(crate::support::LONG).await.unwrap();
+    host.pool
+        .await_all_ready(crate::support::LONG)
+        .await
+        .unwrap();
     assert_eq!(host.pool.status().state, PoolState::Ready);
 }
 

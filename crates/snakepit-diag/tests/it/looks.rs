@@ -57,7 +57,7 @@ async fn deaths_are_in_the_report_the_recording_and_the_findings() {
     let host = Host::start(1).await;
     let died = host.events.subscribe(64);
     for _ in 0..3 {
-        host.pool.await_ready(LONG).await.unwrap();
+        host.pool.await_all_ready(LONG).await.unwrap();
         host.call("die").await.unwrap_err();
     }
     drop(died);

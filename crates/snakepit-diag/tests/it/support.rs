@@ -50,7 +50,7 @@ impl Host {
         config.workers = workers;
         let pool = Pool::start(config, std::sync::Arc::new(profile.clone())).unwrap();
         server.host().add_pool(&pool);
-        pool.await_ready(LONG).await.unwrap();
+        pool.await_all_ready(LONG).await.unwrap();
         Self {
             data,
             registry,

@@ -57,7 +57,7 @@ async fn readiness_follows_the_workers_and_liveness_does_not() {
     assert_eq!(status("/healthz").await, "200");
     let pool = pool(&profile, 1).await;
     telemetry.add_pool(&pool);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     assert_eq!(status("/readyz").await, "200");
     pool.close().await;
     assert_eq!(status("/readyz").await, "503");
@@ -179,7 +179,7 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
     let (telemetry, address) = start(&state);
     let pool = pool(&profile, 4).await;
     telemetry.add_pool(&pool);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     let mut callers = JoinSet::new();
     for caller in 0..50_u64 {
         let pool = pool.clone();
@@ -258,7 +258,7 @@ async fn workers_states_and_slots_are_shown() {
     let (telemetry, address) = start(&state);
     let pool = pool(&profile, 2).await;
     telemetry.add_pool(&pool);
-    pool.await_ready(LONG).await.unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
     let page = get(address, "/metrics").await;
     assert_eq!(sum(&page, "snakepit_slots", &["state=\"free\""]), 6.0);
     assert_eq!(sum(&page, "snakepit_workers", &["state=\"idle\""]), 2.0);

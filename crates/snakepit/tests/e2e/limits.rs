@@ -217,7 +217,7 @@ async fn after_the_end_calls_fail_and_no_process_is_left() {
 async fn a_start_without_waiting_is_ready_later() {
     let builder = Snakepit::builder().pool(pool("main", 1)).wait_ready(false);
     let snakepit = builder.start().await.unwrap();
-    snakepit.await_ready(LONG).await.unwrap();
+    snakepit.await_all_ready(LONG).await.unwrap();
     assert_eq!(snakepit.execute::<i64>("later", (1,)).await.unwrap(), 2);
     snakepit.shutdown().await;
 }

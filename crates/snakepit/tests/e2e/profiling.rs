@@ -30,7 +30,7 @@ fn adapter() -> String {
 async fn start(workers: usize) -> (Snakepit, PoolHandle) {
     let pool = pool_of("main", &adapter()).workers(workers);
     let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
-    snakepit.await_ready(LONG).await.unwrap();
+    snakepit.await_all_ready(LONG).await.unwrap();
     let pool = snakepit.pool("main").unwrap();
     (snakepit, pool)
 }

@@ -172,7 +172,10 @@ async fn a_start_that_hangs_is_given_up() {
 async fn a_start_can_be_left_to_the_background() {
     let profile = ScriptedProfile::new(1);
     let snakepit = with_pool(&profile).wait_ready(false).start().await.unwrap();
-    snakepit.await_ready(Duration::from_secs(1)).await.unwrap();
+    snakepit
+        .await_all_ready(Duration::from_secs(1))
+        .await
+        .unwrap();
     snakepit.shutdown().await;
     snakepit.shutdown().await;
     assert!(profile.workers().is_empty());

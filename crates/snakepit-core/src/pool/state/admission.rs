@@ -180,9 +180,14 @@ impl State {
         })
     }
 
+    /// Number of the workers that accept calls.
+    pub(crate) fn serving_workers(&self) -> usize {
+        self.scheduler.active()
+    }
+
     /// Returns true while workers are missing.
     pub(crate) fn is_growing(&self) -> bool {
-        self.scheduler.active() < self.target
+        self.serving_workers() < self.target
     }
 
     fn load(&self) -> Load {

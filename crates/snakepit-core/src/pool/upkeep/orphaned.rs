@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::past::Past;
 use crate::events::emit;
-use crate::pool::event::Readiness;
 use crate::pool::shared::Shared;
 use crate::pool::state::Spare;
 use crate::worker::WorkerExit;
@@ -31,7 +30,7 @@ impl Shared {
         let pasts: Vec<_> = pasts.chain(spares.iter().map(of_spare)).collect();
         // Dropping the last handle of a worker ends it. Its calls fail on their own.
         drop((workers, spares));
-        if matches!(*self.readiness.borrow(), Readiness::Closed) {
+        if self.readiness.borrow().closed {
             return;
         }
         let exit = WorkerExit {
@@ -43,6 +42,6 @@ impl Shared {
         }
         let pool = self.config.name.clone();
         emit!(self.hub, PoolClosed { pool });
-        self.readiness.send_replace(Readiness::Closed);
+        self.readiness.send_modify(|state| state.closed = true);
     }
 }

@@ -14,7 +14,7 @@ use crate::error::StartError;
 use crate::events::emit;
 use crate::id::WorkerId;
 use crate::pool::RecycleReason;
-use crate::pool::event::{Event, Readiness};
+use crate::pool::event::Event;
 use crate::pool::foreign;
 use crate::pool::shared::Shared;
 use crate::printable::Printable;
@@ -48,6 +48,8 @@ pub(crate) struct Supervisor {
     not_before: Option<Instant>,
     /// The pool gave up; after the pause it tries one start.
     half_open: bool,
+    /// All workers have been ready at the same time once.
+    was_complete: bool,
     began: Instant,
     recycling: Recycling,
     scaler: Option<Scaler>,
@@ -78,6 +80,7 @@ impl Supervisor {
             restarts: Restarts::default(),
             not_before: None,
             half_open: false,
+            was_complete: false,
             began: Instant::now(),
         };
         tasks.spawn_on(this.run(), &runtime);
@@ -168,6 +171,9 @@ impl Supervisor {
         self.not_before = None;
         self.half_open = false;
         self.shared.lock().try_again();
+        self.shared
+            .readiness
+            .send_modify(|state| state.failed = None);
     }
 
     /// Ends one worker in the background; its watcher reports the end.
@@ -207,14 +213,26 @@ impl Supervisor {
         for _ in target..present {
             self.drain_one();
         }
-        if present >= target && !self.shared.lock().is_growing() {
-            let first = !matches!(*self.shared.readiness.borrow(), Readiness::Ready);
-            if first {
-                // Reported before those who wait for readiness are woken.
-                self.tell_complete(present);
-                self.shared.readiness.send_replace(Readiness::Ready);
-            }
+        self.tell_readiness(present, target);
+    }
+
+    /// Wakes the callers that wait for ready workers.
+    fn tell_readiness(&mut self, present: usize, target: usize) {
+        let serving = self.shared.lock().serving_workers();
+        let complete = present >= target && serving >= target;
+        if complete && !self.was_complete {
+            self.was_complete = true;
+            // Reported before the callers that wait for it are woken.
+            self.tell_complete(present);
         }
+        self.shared.readiness.send_if_modified(|state| {
+            let before = (state.serving, state.complete);
+            (state.serving, state.complete) = (serving, complete);
+            if complete {
+                state.failed = None;
+            }
+            before != (serving, complete)
+        });
     }
 
     fn started(&mut self, started: Started) {

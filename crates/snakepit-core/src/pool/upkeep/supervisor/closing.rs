@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Supervisor;
 use crate::events::emit;
-use crate::pool::event::{Event, Readiness};
+use crate::pool::event::Event;
 use crate::pool::foreign;
 use crate::pool::upkeep::past::Past;
 use crate::worker::Worker;
@@ -81,6 +81,8 @@ impl Supervisor {
         }
         let pool = self.shared.config.name.clone();
         emit!(self.shared.hub, PoolClosed { pool });
-        self.shared.readiness.send_replace(Readiness::Closed);
+        self.shared
+            .readiness
+            .send_modify(|state| state.closed = true);
     }
 }

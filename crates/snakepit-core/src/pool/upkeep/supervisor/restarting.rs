@@ -10,7 +10,6 @@ use super::Supervisor;
 use crate::error::StartError;
 use crate::events::emit;
 use crate::pool::RestartPolicy;
-use crate::pool::event::Readiness;
 use crate::pool::state::ReadyWorker;
 use crate::printable::Printable;
 
@@ -149,13 +148,10 @@ impl Supervisor {
         }
         let error = Arc::new(error);
         self.shared.give_up(&error);
-        self.shared.readiness.send_if_modified(|state| {
-            let starting = !matches!(state, Readiness::Ready);
-            if starting {
-                *state = Readiness::Failed(error);
-            }
-            starting
-        });
+        let failed = Some(error);
+        self.shared
+            .readiness
+            .send_modify(|state| state.failed = failed);
     }
 }
 
