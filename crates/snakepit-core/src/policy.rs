@@ -5,6 +5,7 @@ mod autoscale;
 mod breaker;
 mod breakers;
 pub(crate) mod liveness;
+mod permit;
 mod quarantine;
 mod retry;
 
@@ -14,7 +15,8 @@ pub use breaker::{BreakerPolicy, CircuitState};
 pub(crate) use breaker::{CallEvidence, Change};
 pub use breakers::Circuit;
 pub(crate) use breakers::{Breakers, Changes, Permits, Refused};
+pub(crate) use permit::{BreakerPermit, Circuits};
 pub use quarantine::QuarantinePolicy;
 pub(crate) use quarantine::{Fingerprint, Quarantine, Standing};
-pub(crate) use retry::RetryBudget;
 pub use retry::RetryPolicy;
+pub(crate) use retry::{Retries, RetryBudget, RetryDecision};

@@ -8,6 +8,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerPolicy, CallEvidence, Change, CircuitState, Permit};
+use crate::error::Error;
+use crate::id::PoolName;
 
 /// Largest number of tools whose failures are remembered.
 const TOOLS: usize = 1024;
@@ -35,6 +37,17 @@ pub(crate) struct Refused {
     /// The circuit of the tool rejected the call, not that of the pool.
     pub(crate) by_tool: bool,
     pub(crate) retry_after: Duration,
+}
+
+impl Refused {
+    /// Returns the error of a rejected call of this tool.
+    pub(crate) fn error(self, pool: &PoolName, tool: &str) -> Error {
+        Error::CircuitOpen {
+            pool: pool.clone(),
+            tool: self.by_tool.then(|| tool.to_owned()),
+            retry_after: self.retry_after,
+        }
+    }
 }
 
 /// The change of each circuit.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
 use crate::error::Error;
@@ -52,7 +53,7 @@ impl RetryPolicy {
     }
 
     /// Returns true if a call that failed with this error may be repeated.
-    pub(crate) const fn covers(error: &Error, idempotent: bool) -> bool {
+    const fn covers(error: &Error, idempotent: bool) -> bool {
         match error {
             Error::WorkerDied { ambiguous, .. } => idempotent || !*ambiguous,
             _ => false,
@@ -60,12 +61,62 @@ impl RetryPolicy {
     }
 
     /// Returns the wait before the n-th retry, from 1; `random` is between 0 and 1.
-    pub(crate) fn wait(&self, retry: u32, random: f64) -> Duration {
+    fn wait(&self, retry: u32, random: f64) -> Duration {
         // 2^20 times the first wait is past any sensible limit, and the shift stays in range.
         let longest = self
             .initial_backoff
             .saturating_mul(1 << (retry - 1).min(20));
         longest.min(self.max_backoff).mul_f64(random)
+    }
+}
+
+/// The decision about a failed attempt of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryDecision {
+    /// The call is repeated after this pause, at this moment.
+    Repeat(Duration, Instant),
+    /// The call could be repeated, but a limit is reached, which this word names.
+    Exhausted(&'static str),
+    /// The error is final.
+    Final,
+}
+
+/// The retries of one call.
+#[derive(Debug)]
+pub(crate) struct Retries<'a> {
+    pub(crate) policy: &'a RetryPolicy,
+    /// Running the call twice is harmless.
+    pub(crate) idempotent: bool,
+    /// The deadline of the call. `None` if it has none.
+    pub(crate) until: Option<Instant>,
+    /// Retries so far.
+    pub(crate) made: u32,
+}
+
+impl Retries<'_> {
+    /// Decides about an attempt that failed `now`. `take` takes a retry from the budget.
+    pub(crate) fn next(
+        &mut self,
+        error: &Error,
+        now: Instant,
+        take: impl FnOnce() -> bool,
+    ) -> RetryDecision {
+        if !RetryPolicy::covers(error, self.idempotent) {
+            return RetryDecision::Final;
+        }
+        if self.made == self.policy.retries {
+            return RetryDecision::Exhausted("attempts");
+        }
+        let pause = self.policy.wait(self.made + 1, fastrand::f64());
+        let at = now + pause;
+        if self.until.is_some_and(|until| at >= until) {
+            return RetryDecision::Exhausted("deadline");
+        }
+        if !take() {
+            return RetryDecision::Exhausted("budget");
+        }
+        self.made += 1;
+        RetryDecision::Repeat(pause, at)
     }
 }
 

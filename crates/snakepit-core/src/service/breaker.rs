@@ -13,7 +13,9 @@ use crate::call::Request;
 use crate::config::ConfigError;
 use crate::error::Error;
 use crate::id::PoolName;
-use crate::policy::{BreakerPolicy, Breakers, CallEvidence, Circuit, Permits};
+use crate::policy::{
+    BreakerPermit, BreakerPolicy, Breakers, CallEvidence, Circuit, Circuits, Permits,
+};
 
 /// Rejects requests at once while workers fail, as
 /// [`PoolConfig::breaker`](crate::pool::PoolConfig::breaker) and
@@ -57,44 +59,18 @@ impl BreakerLayer {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, tool: &Arc<str>) -> Result<BreakerPermit, Error> {
+    fn permit(&self, tool: &Arc<str>) -> Result<BreakerPermit<Self>, Error> {
         let admitted = self.lock().try_admit(tool, Instant::now());
         match admitted {
-            Ok(permits) => Ok(BreakerPermit {
-                layer: self.clone(),
-                tool: Arc::clone(tool),
-                permits,
-                evidence: CallEvidence::Nothing,
-            }),
-            Err(refused) => Err(Error::CircuitOpen {
-                pool: self.name.clone(),
-                tool: refused.by_tool.then(|| tool.to_string()),
-                retry_after: refused.retry_after,
-            }),
+            Ok(permits) => Ok(BreakerPermit::new(self.clone(), tool, permits)),
+            Err(refused) => Err(refused.error(&self.name, tool)),
         }
     }
 }
 
-/// The permit for one request, given back when this is dropped.
-struct BreakerPermit {
-    layer: BreakerLayer,
-    tool: Arc<str>,
-    permits: Permits,
-    evidence: CallEvidence,
-}
-
-impl BreakerPermit {
-    /// Notes the result of the request, and gives the permit back.
-    fn end(mut self, result: Result<(), &Error>) {
-        self.evidence = CallEvidence::of(result);
-    }
-}
-
-impl Drop for BreakerPermit {
-    fn drop(&mut self) {
-        let now = Instant::now();
-        let mut breakers = self.layer.lock();
-        breakers.end(self.permits, &self.tool, self.evidence, now);
+impl Circuits for BreakerLayer {
+    fn end_permit(&self, permits: Permits, tool: &Arc<str>, evidence: CallEvidence) {
+        self.lock().end(permits, tool, evidence, Instant::now());
     }
 }
 
@@ -128,7 +104,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let permit = match self.layer.admit(&request.tool) {
+        let permit = match self.layer.permit(&request.tool) {
             Ok(permit) => permit,
             Err(error) => return Box::pin(async { Err(error) }),
         };

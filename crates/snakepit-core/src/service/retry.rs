@@ -14,7 +14,7 @@ use crate::call::Request;
 use crate::config::ConfigError;
 use crate::error::Error;
 use crate::id::CallId;
-use crate::policy::{RetryBudget, RetryPolicy};
+use crate::policy::{Retries, RetryBudget, RetryDecision, RetryPolicy};
 
 /// A predicate: running the request twice is harmless.
 type Harmless = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
@@ -105,15 +105,14 @@ where
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            for retry in 1..=layer.policy.retries {
-                if !RetryPolicy::covers(&error, (layer.harmless)(&request)) {
-                    break;
-                }
-                let at = Instant::now() + layer.policy.wait(retry, fastrand::f64());
-                let late = request.deadline.is_some_and(|until| at >= until);
-                if late || !layer.lock().take() {
-                    break;
-                }
+            let mut retries = Retries {
+                policy: &layer.policy,
+                idempotent: (layer.harmless)(&request),
+                until: request.deadline,
+                made: 0,
+            };
+            let take = || layer.lock().take();
+            while let RetryDecision::Repeat(_, at) = retries.next(&error, Instant::now(), take) {
                 tokio::time::sleep_until(at).await;
                 poll_fn(|context| inner.poll_ready(context)).await?;
                 let mut again = request.clone();

@@ -16,7 +16,7 @@ use super::admission::AcquireRequest;
 use super::attempt::Attempt;
 use super::journal::{self, Journal, Progress};
 use super::limits::Limits;
-use super::permit::BreakerPermit;
+use super::permit;
 use crate::call::CallOptions;
 use crate::code::ErrorCode;
 use crate::error::{Error, ToolError};
@@ -173,7 +173,7 @@ async fn run_as(
         Ok(permit) => {
             let attempted = attempt(shared, progress, accepted, options).await;
             let outcome = attempted.as_ref().map_or_else(Err, Finished::outcome);
-            BreakerPermit::end(permit, outcome);
+            permit::end(permit, outcome);
             attempted
         }
         Err(error) => Err(error),

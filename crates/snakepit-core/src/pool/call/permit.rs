@@ -8,36 +8,28 @@ use super::journal::Progress;
 use crate::call::CallOptions;
 use crate::error::Error;
 use crate::events::emit;
-use crate::policy::{CallEvidence, Change, Permits};
+use crate::policy::{BreakerPermit, CallEvidence, Change, Circuits, Permits};
 use crate::pool::shared::Shared;
 use crate::pool::state::Blamed;
 use crate::value::Payload;
 
-/// A permit of the circuit breakers for one call. Dropping it gives the permit back, whatever the
-/// outcome of the call.
-pub(super) struct BreakerPermit {
-    shared: Arc<Shared>,
-    tool: Arc<str>,
-    permits: Permits,
-    evidence: CallEvidence,
-}
+/// The permit of one call. `None` in a pool without breakers.
+pub(super) type Permit = Option<BreakerPermit<Arc<Shared>>>;
 
-impl BreakerPermit {
-    /// Gives a permit back, with the evidence of the call's result.
-    pub(super) fn end(permit: Option<Self>, result: Result<(), &Error>) {
-        if let Some(mut permit) = permit {
-            permit.evidence = CallEvidence::of(result);
-        }
+/// Gives a permit back, with the evidence of the call's result.
+pub(super) fn end(permit: Permit, result: Result<(), &Error>) {
+    if let Some(permit) = permit {
+        permit.end(result);
     }
 }
 
-impl Drop for BreakerPermit {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        let changes = state.end_permit(self.permits, &self.tool, self.evidence, Instant::now());
-        drop(state);
-        for (change, tool) in [(changes.pool, None), (changes.tool, Some(&self.tool))] {
-            self.shared.tell_circuit(change, tool);
+impl Circuits for Arc<Shared> {
+    fn end_permit(&self, permits: Permits, tool: &Arc<str>, evidence: CallEvidence) {
+        let changes = self
+            .lock()
+            .end_permit(permits, tool, evidence, Instant::now());
+        for (change, tool) in [(changes.pool, None), (changes.tool, Some(tool))] {
+            self.tell_circuit(change, tool);
         }
     }
 }
@@ -49,31 +41,21 @@ impl Shared {
         self: &Arc<Self>,
         progress: &Progress,
         items: u64,
-    ) -> Result<Option<BreakerPermit>, Error> {
+    ) -> Result<Permit, Error> {
         let tool = &progress.tool;
         if self.config.breaker.is_none() && self.config.tool_breaker.is_none() {
             return Ok(None);
         }
         let (admitted, changes) = self.lock().permit(tool, items, Instant::now());
+        self.tell_circuit(changes.pool, None);
         let refused = match admitted {
             Ok(permits) => {
-                self.tell_circuit(changes.pool, None);
                 self.tell_circuit(changes.tool, Some(tool));
-                return Ok(Some(BreakerPermit {
-                    shared: Arc::clone(self),
-                    tool: Arc::clone(tool),
-                    permits,
-                    evidence: CallEvidence::Nothing,
-                }));
+                return Ok(Some(BreakerPermit::new(Arc::clone(self), tool, permits)));
             }
             Err(refused) => refused,
         };
-        self.tell_circuit(changes.pool, None);
-        let error = Error::CircuitOpen {
-            pool: self.config.name.clone(),
-            tool: refused.by_tool.then(|| tool.to_string()),
-            retry_after: refused.retry_after,
-        };
+        let error = refused.error(&self.config.name, tool);
         self.tell_refused(progress, &error);
         Err(error)
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::permit::BreakerPermit;
+use super::permit;
 use crate::error::Error;
 use crate::events::emit;
-use crate::policy::RetryPolicy;
+use crate::policy::{Retries, RetryDecision, RetryPolicy};
 use crate::value::Payload;
 
 impl Attempt<'_> {
@@ -35,7 +35,7 @@ impl Attempt<'_> {
         } else {
             self.call().await
         };
-        BreakerPermit::end(permit, result.as_ref().map(drop));
+        permit::end(permit, result.as_ref().map(drop));
         result
     }
 
@@ -43,38 +43,34 @@ impl Attempt<'_> {
     async fn retry(&mut self, policy: &RetryPolicy, mut error: Error) -> Result<Payload, Error> {
         let (shared, tool) = (self.shared, Arc::clone(&self.progress.tool));
         let config = &shared.config;
-        let idempotent = config.is_idempotent(&tool, self.options);
         let wait = config.wait_of(&tool, self.options);
-        let mut retry = 0;
+        let mut retries = Retries {
+            policy,
+            idempotent: config.is_idempotent(&tool, self.options),
+            until: self.limits.call.map(|(until, _)| until),
+            made: 0,
+        };
         loop {
-            if !RetryPolicy::covers(&error, idempotent) {
-                return Err(error);
-            }
-            retry += 1;
-            let pause = policy.wait(retry, fastrand::f64());
-            let at = Instant::now() + pause;
-            let exhausted = if retry > policy.retries {
-                Some("attempts")
-            } else if self.limits.call.is_some_and(|(until, _)| at >= until) {
-                Some("deadline")
-            } else {
-                (!shared.lock().take_retry()).then_some("budget")
+            let decision = retries.next(&error, Instant::now(), || shared.lock().take_retry());
+            let (pause, at) = match decision {
+                RetryDecision::Final => return Err(error),
+                RetryDecision::Repeat(pause, at) => (pause, at),
+                RetryDecision::Exhausted(reason) => {
+                    emit!(
+                        shared.hub,
+                        RetryExhausted {
+                            pool: config.name.clone(),
+                            call: self.progress.call,
+                            tool,
+                            attempt: retries.made,
+                            reason,
+                            code: error.code().as_str(),
+                        }
+                    );
+                    return Err(error);
+                }
             };
-            if let Some(reason) = exhausted {
-                emit!(
-                    shared.hub,
-                    RetryExhausted {
-                        pool: config.name.clone(),
-                        call: self.progress.call,
-                        tool,
-                        attempt: retry - 1,
-                        reason,
-                        code: error.code().as_str(),
-                    }
-                );
-                return Err(error);
-            }
-            self.progress.retries(shared, retry, pause, &error);
+            self.progress.retries(shared, retries.made, pause, &error);
             tokio::time::sleep_until(at).await;
             self.limits = self.limits.again(wait);
             match self.once().await {
@@ -85,7 +81,7 @@ impl Attempt<'_> {
                             pool: config.name.clone(),
                             call: self.progress.call,
                             tool,
-                            attempt: retry,
+                            attempt: retries.made,
                         }
                     );
                     return Ok(reply);

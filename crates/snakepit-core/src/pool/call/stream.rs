@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::in_flight::InFlight;
 use super::journal::Journal;
-use super::permit::BreakerPermit;
+use super::permit::{self, Permit};
 use crate::error::{Error, Phase};
 use crate::pool::Pool;
 use crate::pool::deadlines::Watched;
@@ -63,7 +63,7 @@ enum State {
 
 struct Open {
     call: InFlight<ChunkStream>,
-    permit: Option<BreakerPermit>,
+    permit: Permit,
     journal: Journal<Arc<Shared>>,
     /// A chunk has arrived.
     begun: bool,
@@ -103,7 +103,7 @@ impl Stage {
 impl Open {
     fn new(
         call: InFlight<ChunkStream>,
-        permit: Option<BreakerPermit>,
+        permit: Permit,
         journal: Journal<Arc<Shared>>,
     ) -> Box<Self> {
         Box::new(Self {
@@ -176,7 +176,7 @@ impl ReplyStream {
     }
 
     /// Begins a returned call elsewhere. The caller has left [`State::Returned`] in the stage.
-    fn begin_again(&self, permit: Option<BreakerPermit>, mut journal: Journal<Arc<Shared>>) {
+    fn begin_again(&self, permit: Permit, mut journal: Journal<Arc<Shared>>) {
         let shared = self.pool.shared();
         let reopening = Reopening {
             shared: Arc::clone(shared),
@@ -207,7 +207,7 @@ impl Reopening {
     fn end(
         &self,
         call: Result<InFlight<ChunkStream>, Error>,
-        permit: Option<BreakerPermit>,
+        permit: Permit,
         mut journal: Journal<Arc<Shared>>,
         origin: &Origin,
     ) {
@@ -215,7 +215,7 @@ impl Reopening {
             Ok(call) => Ok(Open::new(call, permit, journal)),
             Err(error) => {
                 journal.end(Err(&error));
-                BreakerPermit::end(permit, Err(&error));
+                permit::end(permit, Err(&error));
                 Err(error)
             }
         };
@@ -319,7 +319,7 @@ impl Stream for ReplyStream {
                 Ok(())
             }
         };
-        BreakerPermit::end(permit, result.as_ref().map(drop));
+        permit::end(permit, result.as_ref().map(drop));
         journal.end(result.as_ref().map(drop));
         Poll::Ready(result.err().map(Err))
     }

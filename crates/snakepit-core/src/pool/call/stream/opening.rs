@@ -12,7 +12,7 @@ use crate::pool::call::in_flight::InFlight;
 use crate::pool::call::journal::Progress;
 use crate::pool::call::lease::Lease;
 use crate::pool::call::limits::Limits;
-use crate::pool::call::permit::BreakerPermit;
+use crate::pool::call::permit::{self, Permit};
 use crate::pool::shared::Shared;
 use crate::value::Payload;
 use crate::worker::ChunkStream;
@@ -27,7 +27,7 @@ pub(super) struct Origin {
 /// A stream that its worker has accepted.
 pub(crate) struct Begun {
     pub(super) call: InFlight<ChunkStream>,
-    pub(super) permit: Option<BreakerPermit>,
+    pub(super) permit: Permit,
     pub(super) origin: Origin,
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn begin(
             origin,
         }),
         Err(error) => {
-            BreakerPermit::end(permit, Err(&error));
+            permit::end(permit, Err(&error));
             Err(error)
         }
     }
