@@ -65,12 +65,11 @@ impl Shared {
     /// Takes a slot or a place in the queue. Every rejection is counted.
     pub(super) fn admit(self: &Arc<Self>, request: &AcquireRequest<'_>) -> Result<Admitted, Error> {
         let (options, items) = (request.options, request.items);
-        let ancestors = match options.chain.depth() {
-            0 => Vec::new(),
-            _ => options.chain.slots_of(&self.mark),
-        };
         // Taken before the lock of the pool, and only for nested calls.
-        let nesting = Nesting::of(&options.chain);
+        let (nesting, ancestors) = match options.chain.depth() {
+            0 => (None, Vec::new()),
+            _ => (Some(Nesting::acquire()), options.chain.slots_of(&self.mark)),
+        };
         let now = request.limits.map_or_else(Instant::now, Limits::from);
         let limits = request.limits.filter(|_| self.config.reject_early);
         let admission = Admission {

@@ -1,6 +1,7 @@
 //! One attempt of a call: its slot, and its sending. A call that a worker returns before it has
 //! begun it, because a call that cannot be stopped blocks it, is made elsewhere.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::abandon::Drain;
@@ -26,7 +27,48 @@ pub(crate) struct Attempt<'a> {
     pub(crate) limits: Limits,
 }
 
+/// The outcome of the wait for a slot.
+pub(super) enum Ended {
+    /// The call is over: it was sent ahead.
+    Over(Payload),
+    /// The call has a free slot, in which it is to be made.
+    Slot(Lease),
+}
+
 impl Attempt<'_> {
+    /// Makes one call: in a slot, or ahead of its turn.
+    ///
+    /// Most calls get their own slot and end in it. The other cases are boxed; otherwise all calls
+    /// would carry the room for them, from one future into the next.
+    pub(crate) async fn call(&mut self) -> Result<Payload, Error> {
+        let request = AcquireRequest {
+            limits: Some(&self.limits),
+            ahead: self.may_go_ahead(),
+            ..AcquireRequest::new(self.options, self.args.bytes.len())
+        };
+        let slot = match self.shared.admit(&request)? {
+            Admitted::Now(lease) if lease.early.is_none() => Ended::Slot(lease),
+            admitted => Box::pin(self.in_turn(admitted)).await?,
+        };
+        let mut call = match slot {
+            Ended::Over(reply) => return Ok(reply),
+            Ended::Slot(lease) => self.begin(lease),
+        };
+        let ended = pin!(call.ended(&self.limits, &self.progress.tool)).await?;
+        match ended {
+            Some(reply) => {
+                call.succeed(self.progress);
+                Ok(reply)
+            }
+            None => Box::pin(self.make_again()).await,
+        }
+    }
+
+    /// Returns true if the call may be sent to a slot that is still busy.
+    pub(super) fn may_go_ahead(&self) -> bool {
+        !self.shared.is_bound(self.options) && self.options.chain.depth() == 0
+    }
+
     /// Obtains a slot for a call that its worker has given back. The call precedes all waiting
     /// ones, since it had a slot, and gets its full queue time again.
     pub(super) async fn slot_again(&mut self) -> Result<Lease, Error> {
@@ -45,7 +87,7 @@ impl Attempt<'_> {
     }
 
     /// Makes a call that its worker has given back.
-    pub(super) async fn make_again(&mut self) -> Result<Payload, Error> {
+    async fn make_again(&mut self) -> Result<Payload, Error> {
         let lease = self.slot_again().await?;
         self.make_in(lease).await
     }
@@ -53,8 +95,10 @@ impl Attempt<'_> {
     /// Sends a call to its slot.
     pub(super) fn begin(&mut self, mut lease: Lease) -> InFlight<Answer<Payload>> {
         let (shared, tool) = (self.shared, &self.progress.tool);
-        let harmless = shared.may_isolate(tool, self.options);
-        lease.blamed = shared.blamed(tool, &self.args, self.options, harmless);
+        if shared.config.quarantine.is_some() {
+            let harmless = shared.may_isolate(tool, self.options);
+            lease.blamed = shared.blamed(tool, &self.args, self.options, harmless);
+        }
         let bytes = self.args.bytes.len();
         self.send(lease, bytes, |worker, slot, request| {
             worker.call(slot, request)

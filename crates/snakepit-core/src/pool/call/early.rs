@@ -5,66 +5,24 @@
 //! recalled, and gets its old place in the queue, or a free slot.
 
 use std::num::NonZeroU16;
-use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::admission::{AcquireRequest, Admitted};
+use super::admission::Admitted;
 use super::arrival::Arrival;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Ended};
 use super::lease::Lease;
 use super::turn::Turn;
 use super::waiting::Waiting;
 use crate::error::Error;
 use crate::pool::state::{Answer, Early};
 use crate::schedule::SlotRequest;
-use crate::value::Payload;
-
-/// The outcome of a call that was sent ahead.
-enum Ended {
-    /// The call is over.
-    Over(Payload),
-    /// The call came back and has a free slot, in which it is to be made.
-    Slot(Lease),
-}
 
 impl Attempt<'_> {
-    /// Makes one call: in a slot, or ahead of its turn.
-    ///
-    /// Most calls get their own slot and end in it. The other cases are boxed; otherwise all calls
-    /// would carry the room for them, from one future into the next.
-    pub(crate) async fn call(&mut self) -> Result<Payload, Error> {
-        let request = AcquireRequest {
-            limits: Some(&self.limits),
-            ahead: self.may_go_ahead(),
-            ..AcquireRequest::new(self.options, self.args.bytes.len())
-        };
-        let slot = match self.shared.admit(&request)? {
-            Admitted::Now(lease) if lease.early.is_none() => Ended::Slot(lease),
-            admitted => Box::pin(self.in_turn(admitted)).await?,
-        };
-        let mut call = match slot {
-            Ended::Over(reply) => return Ok(reply),
-            Ended::Slot(lease) => self.begin(lease),
-        };
-        let ended = pin!(call.ended(&self.limits, &self.progress.tool)).await?;
-        match ended {
-            Some(reply) => {
-                call.succeed(self.progress);
-                Ok(reply)
-            }
-            None => Box::pin(self.make_again()).await,
-        }
-    }
-
-    fn may_go_ahead(&self) -> bool {
-        !self.shared.is_bound(self.options) && self.options.chain.depth() == 0
-    }
-
     /// Waits until a call has a slot, or is over because it was sent ahead.
-    async fn in_turn(&mut self, admitted: Admitted) -> Result<Ended, Error> {
+    pub(super) async fn in_turn(&mut self, admitted: Admitted) -> Result<Ended, Error> {
         let lease = match admitted {
             Admitted::Now(lease) => lease,
             Admitted::Wait(waiting) => {

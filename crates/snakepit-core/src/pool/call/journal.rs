@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lease::Lease;
-use crate::call::CallOptions;
+use crate::call::{CallOptions, Request};
 use crate::code::ErrorCode;
 use crate::error::{Error, Phase};
 use crate::events::open_span::{Sent, Traced, number, text};
@@ -145,7 +145,7 @@ impl<S: Deref<Target = Shared>> Journal<S> {
         let now = LazyCell::new(|| ended.unwrap_or_else(Instant::now));
         let end = LazyCell::new(end);
         if let Some(observer) = self.shared.observer.get() {
-            self.progress.observed(&**observer, &end, *now);
+            self.progress.observe_end(&**observer, &end, *now);
         }
         let hub = &self.shared.hub;
         let told = hub.enabled(kind::CallCompleted) || hub.enabled(kind::StreamEnded);
@@ -268,6 +268,15 @@ impl Progress {
                 queued_us: micros(waited.unwrap_or_default()),
             }
         );
+    }
+
+    /// Notes that the call is sent to the worker of this lease, with `bytes` bytes of arguments.
+    pub(super) fn sent(&mut self, shared: &Shared, request: &Request, lease: &Lease, bytes: usize) {
+        let bytes = bytes as u64;
+        self.sent += bytes;
+        if let Some(observer) = shared.observer.get() {
+            self.observe_sent(&**observer, request, lease, bytes);
+        }
     }
 
     /// Notes that the worker has given the call back before it began it.

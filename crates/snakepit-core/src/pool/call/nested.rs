@@ -19,13 +19,9 @@ static POOLS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 pub(super) struct Nesting(MutexGuard<'static, Vec<Weak<Shared>>>);
 
 impl Nesting {
-    /// Acquires the right, for a call that is nested in others.
-    pub(super) fn of(chain: &CallChain) -> Option<Self> {
-        if chain.depth() == 0 {
-            return None;
-        }
-        let pools = POOLS.lock();
-        Some(Self(pools.unwrap_or_else(PoisonError::into_inner)))
+    /// Acquires the right.
+    pub(super) fn acquire() -> Self {
+        Self(POOLS.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes a nested call that was just put into the queue of `own`. Returns `false` if it would

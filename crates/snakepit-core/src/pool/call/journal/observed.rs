@@ -5,22 +5,17 @@ use tokio::time::Instant;
 use super::{End, Progress};
 use crate::call::{CallObserver, EndedCall, Request, SentCall};
 use crate::pool::call::lease::Lease;
-use crate::pool::shared::Shared;
 
 impl Progress {
-    /// Reports that the call is sent to the worker of this lease, with `bytes` bytes of arguments.
-    pub(in crate::pool::call) fn sent(
+    /// Reports to the observer that the call is sent to the worker of this lease, with `bytes` bytes
+    /// of arguments.
+    pub(super) fn observe_sent(
         &mut self,
-        shared: &Shared,
+        observer: &dyn CallObserver,
         request: &Request,
         lease: &Lease,
-        bytes: usize,
+        bytes: u64,
     ) {
-        let bytes = bytes as u64;
-        self.sent += bytes;
-        let Some(observer) = shared.observer.get() else {
-            return;
-        };
         self.mark = Some(observer.sent(&SentCall {
             call: self.call,
             attempt: request.call,
@@ -40,7 +35,7 @@ impl Progress {
     }
 
     /// Reports the end, which is `now`, to the observer.
-    pub(super) fn observed(&self, observer: &dyn CallObserver, end: &End, now: Instant) {
+    pub(super) fn observe_end(&self, observer: &dyn CallObserver, end: &End, now: Instant) {
         let waits = self.waits.map(|since| now.saturating_duration_since(since));
         observer.ended(&EndedCall {
             call: self.call,
