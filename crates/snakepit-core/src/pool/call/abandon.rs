@@ -10,7 +10,6 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::behind;
-use super::in_flight::Answer;
 use super::lease::Lease;
 use super::overdue::Overdue;
 use crate::events::emit;
@@ -31,12 +30,6 @@ const REPORT: Duration = Duration::from_millis(100);
 pub(super) trait Drain: Send + 'static {
     /// Waits for the end of the result, after which the slot is free.
     fn drain(self) -> impl Future<Output = Result<(), CallError>> + Send;
-}
-
-impl<T: Drain> Drain for Answer<T> {
-    async fn drain(self) -> Result<(), CallError> {
-        self.await?.drain().await
-    }
 }
 
 impl Drain for Payload {

@@ -27,6 +27,12 @@ pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallErro
 /// The answer of a worker that is awaited.
 pub(super) type Answer<T> = Guarded<dyn Future<Output = Result<T, CallError>> + Send>;
 
+impl<T: Drain> Drain for Answer<T> {
+    async fn drain(self) -> Result<(), CallError> {
+        self.await?.drain().await
+    }
+}
+
 /// A call on a worker. If dropped before its end, a background task waits for the slot.
 pub(super) struct InFlight<R: Drain> {
     pub(super) call: CallId,
