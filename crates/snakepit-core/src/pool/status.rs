@@ -95,7 +95,8 @@ pub struct Status {
     pub queue_time: Latency,
 }
 
-/// Tools of abandoned calls by the step that ended them; see [`CancelStep`](crate::worker::CancelStep).
+/// Tools of abandoned calls by the step that ended them; see
+/// [`CancelStep`](crate::worker::CancelStep).
 /// A tool is counted once it has ended; a batch counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

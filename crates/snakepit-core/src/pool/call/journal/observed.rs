@@ -7,8 +7,8 @@ use crate::call::{CallObserver, EndedCall, Request, SentCall};
 use crate::pool::call::lease::Lease;
 
 impl Progress {
-    /// Reports to the observer that the call is sent to the worker of this lease, with `bytes` bytes
-    /// of arguments.
+    /// Reports to the observer that the call is sent to the worker of this lease, with `bytes`
+    /// bytes of arguments.
     pub(super) fn observe_sent(
         &mut self,
         observer: &dyn CallObserver,
