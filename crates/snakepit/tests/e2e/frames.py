@@ -121,6 +121,10 @@ def remembered(context: SessionContext) -> list:
         context.invalidate()
         kinds.append(type(context[name]).__name__)
     assert context["reader"].to_pydict() == {"a": [1, 2]}
+    context["readers"] = [pa.table({"a": [1, 2]}).to_reader(), {"b": 1}]
+    context.invalidate()
+    for _ in range(2):
+        assert context["readers"][0].to_pydict() == {"a": [1, 2]}
     context["many"] = [made["polars"], {"x": made["pandas"]}]
     context["many"][1]["x"].loc["x", "a"] = 5
     assert context["many"][1]["x"].equals(made["pandas"])

@@ -179,6 +179,11 @@ pub(crate) const REFUSED: &[Refused] = &[
         says: &["Enum", "name of the class"],
     },
     Refused {
+        sent: "{'red': 1, Color.RED: 2}",
+        library: None,
+        says: &["two keys that are sent as 'red'", "list(value.items())"],
+    },
+    Refused {
         sent: "np.ma.masked_array([1], mask=[True])",
         library: Some("numpy"),
         says: &["mask cannot be sent", ".filled(0)"],

@@ -250,7 +250,7 @@ fn table() -> String {
     for (numpy, rust, _) in ELEMENTS {
         writeln!(page, "| {numpy} | {rust} |").unwrap();
     }
-    page.push_str("\nExamples, each of which is tried in both directions:\n\n| sent by Python | read by Python | `Value` |\n|---|---|---|\n");
+    page.push_str("\nExamples, each tested in both directions:\n\n| sent by Python | read by Python | `Value` |\n|---|---|---|\n");
     let elements = ELEMENTS.iter().flat_map(|(.., samples)| *samples);
     for Sample { sent, back, value } in ROWS.iter().flat_map(|row| row.samples).chain(elements) {
         let back = back.map_or("the same".to_owned(), |back| format!("`{back}`"));
@@ -261,7 +261,7 @@ fn table() -> String {
         };
         writeln!(page, "| `{sent}` | {back} | `{value}` |").unwrap();
     }
-    page.push_str("\nRefused:\n\n| value | the message has |\n|---|---|\n");
+    page.push_str("\nRefused:\n\n| value | the error message contains |\n|---|---|\n");
     for one in REFUSED {
         let part = |part: &&str| format!("`{}`", part.replace('|', "\\|"));
         let says: Vec<String> = one.says.iter().map(part).collect();
