@@ -15,7 +15,7 @@ const GAP: &str = r#"(?:["'],?)?[ \t]{1,4}"#;
 
 /// The arguments before the one with the password, with the end of the last of them. A class of all
 /// characters would make the patterns large.
-const BEFORE: &str = r#"[\t -%'-:<-{}~]{0,200}?[ \t"']"#;
+const BEFORE: &str = r#"[\t -%'-:<-{}~]*?[ \t"']"#;
 
 /// An argument: one word, or one string in quotes.
 const VALUE: &str =
@@ -45,14 +45,14 @@ static PIPED: LazyLock<Regex> = LazyLock::new(|| {
 /// `ENV DB_PASSWORD …`: the rest of the line is the value.
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"(?:^|[^A-Za-z0-9_-])(?:ENV|setx|setenv|set[ \t]-[A-Za-z]{{1,3}})[ \t]{{1,4}}{KEY}{SUFFIX}[ \t]{{1,4}}["']?(?P<word>[^ \t\r\n=][^\r\n]*)"#
+        r#"(?:^|[^A-Za-z0-9_-])(?:ENV|setx|setenv|configure[ \t]set|set[ \t]-[A-Za-z]{{1,3}})[ \t]{{1,4}}{KEY}{SUFFIX}[ \t]{{1,4}}["']?(?P<word>[^ \t\r\n=][^\r\n]*)"#
     ))
 });
 
 /// `machine … login … password …`
 static NETRC: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"(?:^|[^A-Za-z0-9_-])login[ \t\r\n]{1,8}[^ \t\r\n]{1,200}[ \t\r\n]{1,8}(?:account[ \t\r\n]{1,8}[^ \t\r\n]{1,200}[ \t\r\n]{1,8})?password[ \t\r\n]{1,8}(?P<word>[^ \t\r\n"']+)"#,
+        r#"(?:^|[^A-Za-z0-9_-])login[ \t\r\n]{1,8}[^ \t\r\n]+[ \t\r\n]{1,8}(?:account[ \t\r\n]{1,8}[^ \t\r\n]+[ \t\r\n]{1,8})?password[ \t\r\n]{1,8}(?P<word>[^ \t\r\n"']+)"#,
     )
 });
 

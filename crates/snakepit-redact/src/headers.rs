@@ -21,8 +21,8 @@ static JARS: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?i-u:cookies)(?:\\{0,3}["'])?\]?[ \t]*[:=][ \t]*\{(?P<all>[^{}]+)(?:\}|$)"#,
         "|<(?:Simple|Base)Cookie: (?P<simple>[^<>]+)>",
         "|<Morsel: (?P<morsel>[^<>]+)>",
-        "|<Cookie [^ =<>]{1,100}=(?P<one>[^ <>]+) for ",
-        r"|Cookie\((?:[a-z_]{1,20}=[^,()]{0,100}, ?){0,4}value=",
+        "|<Cookie [^ =<>]+=(?P<one>[^ <>]+) for ",
+        r"|Cookie\((?:[a-z_]{1,20}=[^,()]*, ?){0,4}value=",
         r#"(?:'(?P<value>[^'\r\n]*)'|"(?P<other>[^"\r\n]*)")"#,
     );
     Regex::new(pattern).expect("the tests compile every pattern")
@@ -55,6 +55,11 @@ const WITH_VALUES: [&str; 8] = [
     "mutual",
     "sharedaccesssignature",
     "gnap",
+];
+
+/// Settings of that name, which are no credentials.
+const MODES: [&str; 9] = [
+    "abac", "disabled", "enabled", "node", "none", "optional", "rbac", "required", "webhook",
 ];
 
 /// Longest scheme in bytes, including blanks around it.
@@ -173,6 +178,9 @@ fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
     if second.is_empty() || second.start == first.end {
         // The value comes with the next line.
         if !quoted && (many || SCHEMES.contains(&&*scheme)) {
+            return None;
+        }
+        if MODES.contains(&&*scheme) {
             return None;
         }
         let end = if quoted { all } else { first.end };

@@ -15,40 +15,34 @@ use super::values::Reader;
 
 /// `https://user:`, also with slashes as JSON may escape them.
 static URL: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r#"(?:^|[^A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,20}:\\?/\\?/[^ \t\r\n/:@"'`?#<>\\]{0,200}:"#,
-    )
+    regex(r#"(?:^|[^A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,20}:\\?/\\?/[^ \t\r\n/:@"'`?#<>\\]*:"#)
 });
 
 /// The beginning of a URL that is encoded as a part of another URL.
 static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r#"%3[Aa]%2[Ff]%2[Ff][^ \t\r\n"'/:@%&]{0,200}%3[Aa](?P<value>[^ \t\r\n"'/:@&]{1,200}?)%40"#,
-    )
+    regex(r#"%3[Aa]%2[Ff]%2[Ff][^ \t\r\n"'/:@%&]*%3[Aa](?P<value>[^ \t\r\n"'/:@&]+?)%40"#)
 });
 
 /// `curl -u user:password`, also as a list of arguments.
 static USER: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"[ \t\r\n"'](?:-u|--user)(?:["'],[ \t]{0,4}|[ \t]{1,8}|=)(?P<quote>["']?)[^ \t\r\n:/"']{1,200}:"#,
+        r#"[ \t\r\n"'](?:-u|--user)(?:["'],[ \t]{0,4}|[ \t]{1,8}|=)(?P<quote>["']?)[^ \t\r\n:/"']+:"#,
     )
 });
 
 /// `curl -uuser:password`
 static USER_GLUED: LazyLock<Regex> =
-    LazyLock::new(|| regex(r#"[ \t\r\n"'](?P<quote>["']?)-u[A-Za-z0-9._@-]{1,100}:"#));
+    LazyLock::new(|| regex(r#"[ \t\r\n"'](?P<quote>["']?)-u[A-Za-z0-9._@-]+:"#));
 
 /// A token in place of a user name: `https://…@github.com`.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?:^|[^A-Za-z0-9])https?:\\?/\\?/(?P<value>[A-Za-z0-9_-]{16,200})(?::x-oauth-basic|:)?@",
-    )
+    regex(r"(?:^|[^A-Za-z0-9])https?:\\?/\\?/(?P<value>[A-Za-z0-9_-]{16,})(?::x-oauth-basic|:)?@")
 });
 
 /// `netloc='user:password@host'`, the form in which Python shows a parsed URL.
 static PARSED: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r#"(?:netloc|authority|userinfo)\\?["']?[ \t]{0,4}[:=][ \t]{0,4}b?\\?["'][^'":@/\r\n]{0,200}:(?P<value>[^'"\r\n]*)"#,
+        r#"(?:netloc|authority|userinfo)\\?["']?[ \t]{0,4}[:=][ \t]{0,4}b?\\?["'][^'":@/\r\n]*:(?P<value>[^'"\r\n]*)"#,
     )
 });
 
@@ -59,9 +53,10 @@ static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// The base64 of `user:password`, after `Basic` or as `"auth": "…"` of Docker.
 static BASIC: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?:^|[^A-Za-z0-9])(?i-u:basic)(?:[ \t]{1,8}|%20|\+)(?P<value>[A-Za-z0-9+/_-]{4,}={0,2})",
+        r#"(?:(?:^|[^A-Za-z0-9])(?i-u:basic)(?:[ \t]{1,8}|%20|\+)|["']auth\\{0,3}["'][ \t]{0,4}:[ \t]{0,4}\\{0,3}["'])(?P<value>[A-Za-z0-9+/_-]{4,}={0,2})"#,
     )
 });
 

@@ -13,7 +13,7 @@ use super::unquoted::is_strong;
 /// `<ns:password type="x">`, `<entry key="password">`, `<key>password</key><string>`.
 static ELEMENT: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"(?:(?:<|&lt;)(?:[A-Za-z0-9_.-]{{1,40}}:)?(?P<name>{KEY}){SUFFIX}(?:[ \t\r\n][^<>&]{{0,200}})?|<[A-Za-z][^<>]{{0,200}}?\\?["']{KEY}{SUFFIX}\\?["'][^<>]{{0,200}}|<[A-Za-z]{{1,20}}>{KEY}{SUFFIX}</[A-Za-z]{{1,20}}>[ \t\r\n]{{0,40}}<[A-Za-z]{{1,20}})(?P<end>>|&gt;)"#
+        r#"(?:(?:<|&lt;)(?:[A-Za-z0-9_.-]+:)?(?P<name>{KEY}){SUFFIX}(?:[ \t\r\n][^<>&]*)?|<[A-Za-z][^<>]*?\\?["']{KEY}{SUFFIX}\\?["'][^<>]*|<[A-Za-z]{{1,20}}>{KEY}{SUFFIX}</[A-Za-z]{{1,20}}>[ \t\r\n]{{0,40}}<[A-Za-z]{{1,20}})(?P<end>>|&gt;)"#
     ))
 });
 
@@ -23,7 +23,7 @@ const ASCII: &str = "[ -;=?-~\\t\\r\\n]";
 /// `<input type="password" …>`: a tag that has the name of a secret as an attribute.
 static TAG: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"<[A-Za-z](?:{ASCII}{{0,300}}[ \t\r\n])?(?i-u:type|name|id|key)=\\?["']?{KEY}{SUFFIX}\\?(?:["' \t\r\n/]{ASCII}{{0,300}})?>"#
+        r#"<[A-Za-z](?:{ASCII}*[ \t\r\n])?(?i-u:type|name|id|key)=\\?["']?{KEY}{SUFFIX}\\?(?:["' \t\r\n/]{ASCII}*)?>"#
     ))
 });
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::patterns::regex;
-use super::unquoted::{is_described, is_special, is_strong, is_token_of_text};
+use super::unquoted::{is_described, is_said, is_special, is_strong, is_token_of_text};
 use super::values::{Open, Pair, Reader};
 
 /// Shortest quoted value after a bare `token:`. A shorter one is prose, as in
@@ -17,11 +17,12 @@ use super::values::{Open, Pair, Reader};
 const MIN_AFTER_COLON: usize = 6;
 
 /// Names of secrets, with words before them.
-pub(super) const KEY: &str = "(?:(?:[A-Za-z0-9]{1,40}[_.-]){0,4}\
-    (?:[A-Za-z0-9]{0,20}(?i-u:password|passwd|passphrase|passcode|pwd|secret|token\
-    |(?:api|access|account|private|secret|signing|encryption|master|auth|storage)[ _-]?key)\
-    |(?i-u:(?:db|user|smtp|mail|ftp|ssh|redis|mysql|postgres|pg|root|admin)[_-]?pass\
-    |credentials?)))";
+pub(super) const KEY: &str = "(?:(?:[A-Za-z0-9]+[_.-])*\
+    (?:[A-Za-z0-9]*(?i-u:password|passwd|passphrase|passcode|pwd|secret|token\
+    |(?:api|access|account|private|secret|signing|encryption|master|auth|storage|fernet|hmac|jwt)[ _-]?key\
+    |client[_-]key[_-]data)\
+    |(?i-u:(?:db|user|smtp|mail|ftp|ssh|redis|mysql|postgres|pg|root|admin)[_-]?(?:pass|pw)\
+    |(?:redis|smtp|mail|ftp|db)[_-]auth|credentials?)))";
 
 /// Suffixes of such names: `DB_PASSWORD_PROD`, `password2`.
 pub(super) const SUFFIX: &str = "(?:[_.-]?(?i-u:production|prod|development|develop|dev|testing\
@@ -46,6 +47,21 @@ static OPTION: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
+/// `"pass": "…"`: a name that is a common word outside of quotes.
+static PASS: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r#"(?P<closed>\\{0,3}["'])(?i-u:pass|pw)\\{0,3}["']\]?[ \t]*(?:=>|:=|=|:)[ \t]*"#)
+});
+
+/// `the password is …`
+static SAID: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?:^|[^A-Za-z0-9_])(?i-u:password|passwd|passphrase|passcode|pwd|api[ _-]?key)[ \t](?i-u:is|was)(?:[ \t]now)?:?[ \t]["'`]?(?P<value>[^ \t\r\n"'`,;]+)"#,
+    )
+});
+
+/// Beginnings of words that say how a password is kept.
+const KEPT: [&str; 7] = ["argon2", "ascii", "base64", "md5", "pbkdf2", "sha", "utf"];
+
 /// The type annotation of a variable, before its value.
 static ANNOTATION: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^[A-Za-z_][A-Za-z0-9_.\[\]]{0,60}(?: ?\| ?[A-Za-z0-9_.\[\]]{1,60}){0,4} ?=[ \t]*")
@@ -65,6 +81,28 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
             .fold(sign.end(), |at, value| at.max(value.end));
         open = reader.take_open();
         spans.extend(values);
+    }
+    at = 0;
+    while let Some(found) = PASS.captures_at(text, at) {
+        at = found.get(0).expect("it is the match").end();
+        let values = reader.quoted(at, &found["closed"]);
+        let secret = |value: &&str| value.len() >= 6 && !is_said(value) || is_strong(value);
+        if values
+            .first()
+            .map(|first| &text[first.clone()])
+            .filter(secret)
+            .is_some()
+        {
+            spans.extend(values);
+        }
+    }
+    for found in SAID.captures_iter(text) {
+        let value = found.name("value").expect("it is in every match");
+        let shown = value.as_str().trim_end_matches('.');
+        let lower = shown.to_ascii_lowercase();
+        if is_strong(shown) && !is_said(shown) && !KEPT.iter().any(|it| lower.starts_with(it)) {
+            spans.push(value.start()..value.start() + shown.len());
+        }
     }
     if !text.contains('-') {
         return open;

@@ -21,14 +21,14 @@ static CLAUSE: LazyLock<Regex> = LazyLock::new(|| {
 /// `Key (api_key)=(…) already exists`.
 static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r#"(?i-u:key) \((?:[ -'*-~]{{0,200}}?[ ,._"])?{KEY}{SUFFIX}(?:[ ,._"][ -'*-~]{{0,200}})?\)=\("#
+        r#"(?i-u:key) \((?:[ -'*-~]*?[ ,._"])?{KEY}{SUFFIX}(?:[ ,._"][ -'*-~]*)?\)=\("#
     ))
 });
 
 /// `Duplicate entry '…' for key 'users.api_key'`.
 static DUPLICATE: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r"Duplicate entry '(?P<value>[^'\r\n]+)' for key '(?:[ -&(-~]{{0,100}}?[._`])?{KEY}"
+        r"Duplicate entry '(?P<value>[^'\r\n]+)' for key '(?:[ -&(-~]*?[._`])?{KEY}"
     ))
 });
 

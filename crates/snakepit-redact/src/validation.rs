@@ -13,7 +13,7 @@ use super::patterns::regex;
 /// escaped, as in a `repr`.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        r"(?:^|[\r\n]|\\n)[ \t]*(?:[A-Za-z0-9_-]{{1,60}}\.){{0,8}}{KEY}s?{SUFFIX}(?:[.\[][!-~]{{0,100}}?)?[ \t]*(?:\r?\n|\\n)[ \t]+"
+        r"(?:^|[\r\n]|\\n)[ \t]*(?:[A-Za-z0-9_-]+\.)*{KEY}s?{SUFFIX}(?:[.\[][!-~]*?)?[ \t]*(?:\r?\n|\\n)[ \t]+"
     ))
 });
 
