@@ -1,137 +1,32 @@
-//! The forms of a known value in texts: unchanged, and escaped.
+//! The forms in which a known value is searched for, beside its escapes.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// Shortest escaped form, in bytes: shorter ones are too common.
+use super::plain::Plain;
+use super::unescape::layers;
+
+/// Shortest form that is not the value itself, in bytes: shorter ones are too common.
 const SHORTEST: usize = 8;
 
-/// Returns all forms of a value.
-pub(super) fn of(value: &str) -> BTreeSet<String> {
+/// Returns the value, what it is if something in it looks like an escape, and its base64.
+///
+/// Escapes of the value are undone in the text ([`layers`]). If the text has another escape, a part
+/// of the value may be undone, too, so that the layers of the value are forms of it.
+pub(super) fn of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
-    let (json, ascii) = (json(value, false), json(value, true));
-    for quote in ['\'', '"'] {
-        let escaped = repr(value, Some(quote));
-        forms.insert(escaped.replace('\\', r"\\"));
-        forms.insert(escaped);
-    }
-    forms.extend([
-        repr(value, None),
-        bytes(&repr(value, None)),
-        bytes(&repr(value, Some('\''))),
-        json.replace('/', r"\/"),
-        self::json(&json, false),
-        self::json(&json, true),
-        self::json(&ascii, true),
-        json,
-        ascii,
-        value.replace('\'', r#"'"'"'"#),
-    ]);
-    for safe in ["", "/"] {
-        let encoded = percent(value, safe);
-        forms.insert(encoded.replace("%20", "+"));
-        forms.insert(percent_lower(value, safe));
-        forms.insert(encoded);
-    }
-    for apostrophe in ["&#x27;", "&#39;", "'"] {
-        forms.insert(markup(value, apostrophe));
-    }
-    forms.extend(base64(value));
+    layers(value, |layer| {
+        forms.insert(layer.text.clone());
+    });
+    forms.extend(base64(value).into_iter().map(String::into_bytes));
+    forms.insert(Plain::of(value).text().as_bytes().to_vec());
+    // Spaces are plus signs in the queries of URLs.
+    forms.insert(value.replace(' ', "+").into_bytes());
     forms.retain(|form| form.len() >= SHORTEST);
-    forms.insert(value.to_owned());
+    forms.insert(value.as_bytes().to_vec());
     forms
-}
-
-/// Returns the value as Python's `repr` writes it, without the quotes, with `quote` escaped.
-fn repr(value: &str, quote: Option<char>) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str(r"\\"),
-            '\n' => out.push_str(r"\n"),
-            '\r' => out.push_str(r"\r"),
-            '\t' => out.push_str(r"\t"),
-            c if Some(c) == quote => out.extend(['\\', c]),
-            c if c.is_control() => escape(&mut out, format_args!("\\x{:02x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Returns the UTF-8 bytes of the value as Python's `repr` writes them.
-fn bytes(repr: &str) -> String {
-    let mut out = String::with_capacity(repr.len());
-    for c in repr.chars() {
-        let mut bytes = [0; 4];
-        match c {
-            c if c.is_ascii() => out.push(c),
-            c => {
-                for byte in c.encode_utf8(&mut bytes).bytes() {
-                    escape(&mut out, format_args!("\\x{byte:02x}"));
-                }
-            }
-        }
-    }
-    out
-}
-
-/// Returns the value as JSON writes it, without the quotes; with `ascii`, as `json.dumps` escapes
-/// other characters.
-fn json(value: &str, ascii: bool) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        let mut units = [0; 2];
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str(r"\n"),
-            '\r' => out.push_str(r"\r"),
-            '\t' => out.push_str(r"\t"),
-            '\u{8}' => out.push_str(r"\b"),
-            '\u{c}' => out.push_str(r"\f"),
-            c if c < ' ' || ascii && !c.is_ascii() => {
-                for unit in c.encode_utf16(&mut units) {
-                    escape(&mut out, format_args!("\\u{unit:04x}"));
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn percent(value: &str, safe: &str) -> String {
-    encoded(value, safe, |out, byte| {
-        escape(out, format_args!("%{byte:02X}"))
-    })
-}
-
-fn percent_lower(value: &str, safe: &str) -> String {
-    encoded(value, safe, |out, byte| {
-        escape(out, format_args!("%{byte:02x}"))
-    })
-}
-
-fn encoded(value: &str, safe: &str, write: impl Fn(&mut String, u8)) -> String {
-    let mut out = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        let c = char::from(byte);
-        match c {
-            'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' | '.' | '~' => out.push(c),
-            c if safe.contains(c) => out.push(c),
-            _ => write(&mut out, byte),
-        }
-    }
-    out
-}
-
-fn markup(value: &str, apostrophe: &str) -> String {
-    let out = value.replace('&', "&amp;");
-    let out = out.replace('<', "&lt;").replace('>', "&gt;");
-    out.replace('"', "&quot;").replace('\'', apostrophe)
 }
 
 /// Returns the base64 of the value inside that of a longer text: for each of the three positions of
@@ -148,8 +43,4 @@ fn base64(value: &str) -> Vec<String> {
         }
     }
     forms
-}
-
-fn escape(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a string takes everything");
 }

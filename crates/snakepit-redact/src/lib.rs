@@ -31,6 +31,7 @@ mod sql;
 mod stream;
 mod strings;
 mod tokens;
+mod unescape;
 mod unquoted;
 mod validation;
 mod values;
@@ -58,20 +59,23 @@ pub fn redact(line: &str) -> Cow<'_, str> {
 /// Returns the first `most` bytes of a line, masked. A secret that the cut would divide is
 /// recognised by the whole line.
 pub fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
-    masked(line, boundary(line, most), |text, spans| {
+    masked(line, boundary(line, most), Vec::new(), |text, spans| {
         patterns::find(text, spans);
     })
 }
 
-/// Masks the spans that `find` returns, in the readable text and in the terminal commands inside
-/// it. Returns the first `most` bytes.
-fn masked(line: &str, most: usize, find: impl Fn(&str, &mut Vec<Range<usize>>)) -> Cow<'_, str> {
+/// Masks the given spans, and those that `find` returns, in the readable text and in the terminal
+/// commands inside it. Returns the first `most` bytes.
+fn masked(
+    line: &str,
+    most: usize,
+    mut spans: Vec<Range<usize>>,
+    find: impl Fn(&str, &mut Vec<Range<usize>>),
+) -> Cow<'_, str> {
     let plain = Plain::of(line);
-    let mut spans = Vec::new();
-    find(plain.text(), &mut spans);
-    for span in &mut spans {
-        *span = plain.place(span);
-    }
+    let mut read = Vec::new();
+    find(plain.text(), &mut read);
+    spans.extend(read.iter().map(|span| plain.place(span)));
     for command in plain.commands() {
         let mut found = Vec::new();
         find(&line[command.clone()], &mut found);

@@ -130,7 +130,7 @@ fn the_end_of_one_key_and_the_begin_of_the_next_may_share_a_line() {
 }
 
 /// Returns the CPU time of this thread, which other work on the machine does not affect.
-fn computed() -> Duration {
+pub(crate) fn computed() -> Duration {
     let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
     clock.now().expect("threads have a clock").into()
 }
