@@ -50,15 +50,20 @@ pub fn decode_results(body: &Bytes) -> Option<Vec<(u8, Bytes)>> {
 }
 
 /// Appends the results of a `MANY_REPLY` body, up to `expected` in total. Returns `false`, and
-/// appends none, if the body is malformed or has more.
+/// appends none, if the body is malformed or has more. `mask` hides secrets in errors.
 #[must_use]
-pub(super) fn append_results(body: &Bytes, results: &mut Vec<ItemResult>, expected: usize) -> bool {
+pub(super) fn append_results(
+    body: &Bytes,
+    results: &mut Vec<ItemResult>,
+    expected: usize,
+    mask: impl Fn(&mut pb::ToolError),
+) -> bool {
     let before = results.len();
     let appended = each_result(body, |status, bytes| {
         if results.len() == expected {
             return None;
         }
-        results.push(result(status, bytes)?);
+        results.push(result(status, bytes, &mask)?);
         Some(())
     });
     if appended.is_none() {
@@ -90,12 +95,13 @@ fn take(body: &Bytes, at: usize) -> Option<(Bytes, usize)> {
 }
 
 /// Decodes one result of a batch. `None` if it is malformed.
-fn result(status: u8, bytes: Bytes) -> Option<ItemResult> {
+fn result(status: u8, bytes: Bytes, mask: impl Fn(&mut pb::ToolError)) -> Option<ItemResult> {
     match status {
         0 => Some(Ok(Payload::from_msgpack(bytes))),
         // The error is an encoded head, so the limit of a head applies.
         1 if bytes.len() <= MAX_HEAD => {
-            let error = pb::ToolError::decode(bytes).ok()?;
+            let mut error = pb::ToolError::decode(bytes).ok()?;
+            mask(&mut error);
             Some(Err(CallError::Tool(Box::new(convert::tool_error(error)))))
         }
         _ => None,

@@ -306,7 +306,8 @@ impl Reader {
         else {
             return Err(ProtocolError::Unexpected(Kind::ManyReply));
         };
-        let complete = super::many::append_results(body, &mut results, expected);
+        let mask = |error: &mut _| self.pending.spans.mask(error);
+        let complete = super::many::append_results(body, &mut results, expected, mask);
         let last = flags & FLAG_LAST != 0;
         if complete && last && results.len() == expected {
             self.serving.end(call);
@@ -330,10 +331,11 @@ impl Reader {
     }
 
     async fn error(&self, call: u64, head: &Bytes, waiter: Waiter) -> Result<(), ProtocolError> {
-        let Ok(error) = pb::ToolError::decode(head.clone()) else {
+        let Ok(mut error) = pb::ToolError::decode(head.clone()) else {
             self.pending.put_back(call, waiter);
             return Err(ProtocolError::Malformed(Kind::Error));
         };
+        self.pending.spans.mask(&mut error);
         self.serving.end(call);
         self.pending
             .spans

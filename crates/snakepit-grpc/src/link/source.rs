@@ -1,11 +1,14 @@
 //! The worker of a connection, its pool, and the hub that receives the records of both.
 
+use std::sync::Arc;
+
 use snakepit_core::events::Events;
 use snakepit_core::id::{CallId, PoolName, WorkerId};
 
 use super::client::LinkClient;
+use super::mask::Mask;
 
-/// The worker at the other end, for the spans of its calls.
+/// The worker at the other end, for the spans and the errors of its calls.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Source {
@@ -15,6 +18,8 @@ pub struct Source {
     pub worker: WorkerId,
     /// The hub whose recorder receives the spans.
     pub events: Events,
+    /// Masks secrets in the worker's errors. `None` if they stay as they are.
+    pub mask: Option<Arc<dyn Mask>>,
 }
 
 impl Source {
@@ -24,13 +29,21 @@ impl Source {
             pool,
             worker,
             events,
+            mask: None,
         }
+    }
+
+    /// Masks secrets in the errors of the worker.
+    #[must_use]
+    pub fn masked(mut self, mask: Arc<dyn Mask>) -> Self {
+        self.mask = Some(mask);
+        self
     }
 }
 
 impl LinkClient {
     /// Sets the worker at the other end. From then on the recorder of its hub receives the worker's
-    /// spans of sampled calls.
+    /// spans of sampled calls, and secrets in its errors are masked.
     #[must_use]
     pub fn of(self, source: Source) -> Self {
         self.pending.spans.belong(source);

@@ -15,6 +15,7 @@ use snakepit_core::worker::CancelStep;
 
 use super::calls::CallMap;
 use super::cancel_reports;
+use super::mask;
 use super::source::Source;
 use crate::frame::Kind;
 use crate::pb;
@@ -131,6 +132,13 @@ impl Spans {
         self.count.store(0, Ordering::Release);
         for open in all.into_values() {
             self.record(open, None, Ended::Lost(reason));
+        }
+    }
+
+    /// Masks the secrets of the worker in one of its errors.
+    pub(super) fn mask(&self, error: &mut pb::ToolError) {
+        if let Some(mask) = self.source.get().and_then(|source| source.mask.as_deref()) {
+            mask::error(error, mask);
         }
     }
 

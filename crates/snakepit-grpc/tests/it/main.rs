@@ -25,6 +25,8 @@ mod limits;
 #[cfg(feature = "client")]
 mod many;
 #[cfg(feature = "client")]
+mod masks;
+#[cfg(feature = "client")]
 mod peer;
 #[cfg(feature = "client")]
 mod requests;
