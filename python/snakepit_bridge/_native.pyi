@@ -67,10 +67,10 @@ def pack(obj: Any, /) -> bytes:
 def unpack(data: bytes, /) -> Any:
     """Decode MessagePack; raises `ValueError`."""
 
-def mask_secret(value: str, /) -> bool:
+def mask_secret(value: str | bytes | bytearray, /) -> bool:
     """Mask a value wherever it stands from now on; `True` if the host masks it, too.
 
-    Raises `ValueError` if it is too short, or there are too many.
+    Raises `ValueError` if it is too short, not UTF-8, or there are too many.
     """
 
 def redact(text: str, /) -> str:

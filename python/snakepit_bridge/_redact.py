@@ -6,13 +6,14 @@ Best effort: `docs/security.md` states the rules, which the host has, too.
 MASK = "<redacted>"
 
 
-def mask_secret(value: str) -> bool:
-    """Mask `value` wherever it stands from now on: in printed lines, logs, errors and spans.
+def mask_secret(value: "str | bytes | bytearray") -> bool:
+    """Mask `value` wherever it stands from now on: in printed lines, logs, errors and stacks.
 
     Also its lines one by one, and as `repr`, JSON, URLs, HTML, shells and base64 write it. In a
-    worker it returns when the host masks what is printed from then on: `True`. Elsewhere it returns
-    `False`, as it does where the host does not answer. Raises `ValueError` if the value has less
-    than 4 characters, or if there are more than 64 values or 8 KiB of them.
+    worker, and in a process that it has forked, it returns when the host masks what is printed from
+    then on: `True`. Elsewhere it returns `False`, as it does where the host does not answer. Raises
+    `ValueError` if the value has less than 4 characters, if it is bytes that are not UTF-8, or if
+    there are more than 64 values or 8 KiB of them.
     """
     from ._native import mask_secret
 

@@ -1,10 +1,15 @@
 """Texts without what looks like a secret; the rules are tested with the crate `snakepit-redact`."""
 
 import base64
+import html
 import json
+import shlex
+import shutil
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
+from xml.sax import saxutils
 
 import pytest
 from hypothesis import given
@@ -87,4 +92,37 @@ except ValueError as error:
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True
     )
-    assert said.stdout == "at most 64 values of together 8192 bytes can be masked\n"
+    assert said.stdout == (
+        "a worker can mask at most 64 values of together 8192 bytes; "
+        "name fewer, or recycle the worker\n"
+    )
+
+
+def test_bytes_are_the_text_that_they_hold():
+    assert snakepit_bridge.mask_secret("bytes-\u00fc-1".encode()) is False, "there is no host"
+    assert snakepit_bridge.mask_secret(bytearray(b"bytes-2-x")) is False
+    assert redact_secrets("a bytes-\u00fc-1, bytes-2-x") == f"a {MASK}, {MASK}"
+    with pytest.raises(ValueError, match="bytes that are not UTF-8 cannot be masked"):
+        snakepit_bridge.mask_secret(b"\xff\xfe\xfd\xfc")
+    with pytest.raises(TypeError, match="takes a str or bytes, not int: pass the text itself"):
+        snakepit_bridge.mask_secret(12345678)  # pyright: ignore
+
+
+def test_a_value_is_masked_in_each_way_to_write_it():
+    value = 'it\'s "a" <b>\\c/\u00fc&9'
+    snakepit_bridge.mask_secret(value)
+    shell = shutil.which("bash")
+    forms = [
+        *(ascii(value), json.dumps(value), json.dumps(json.dumps(value)), html.escape(value)),
+        *(shlex.quote(value), urllib.parse.quote(urllib.parse.quote_plus(value))),
+        saxutils.escape(value, {"'": "&apos;", '"': "&#34;"}),
+        json.dumps(value).replace("<", "\\u003c").replace('\\"', "\\u0022"),
+    ]
+    for command in ('printf %q "$1"', 'set -x; : "$1"'):
+        said = subprocess.run(
+            [shell or "bash", "-c", command, "x", value], capture_output=True, check=True
+        )
+        forms.append((said.stdout or said.stderr).decode().strip())
+    for form in forms:
+        shown = redact_secrets(form)
+        assert MASK in shown and "<b" not in shown and "c/" not in shown and "9" not in shown, form

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use snakepit_redact::Known;
+
 use crate::PythonConfig;
 use crate::variables::{STRICT_HINTS, UNSERIALIZABLE, WORKER_PREFIX, WORKER_SETTINGS};
 
@@ -103,6 +105,23 @@ pub(crate) fn warn_of_ignored(environment: &Environment) {
             tracing::warn!(name, %value, expected, "ignored an invalid setting of workers");
         }
     }
+}
+
+/// Returns the values in the environment that are known to be secret by their names. Logs a warning
+/// if there are more than can be masked.
+pub(crate) fn secrets(environment: &Environment) -> Known {
+    let variables = environment.iter();
+    let known = Known::of_variables(
+        variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))),
+    );
+    if known.left_out() > 0 {
+        tracing::warn!(
+            variables = known.left_out(),
+            "too many variables with names of secrets: the values of some are not masked wherever \
+             workers print them; pass fewer in `inherit_env` and `env`"
+        );
+    }
+    known
 }
 
 /// Returns the accepted values of a worker setting if `value` is none of them.

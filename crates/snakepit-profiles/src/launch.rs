@@ -17,6 +17,7 @@ use snakepit_registry::CommandSpec;
 
 use crate::child::Process;
 use crate::failure::Failure;
+use crate::masking::Secrets;
 use crate::recipe::Recipe;
 use crate::rendezvous::Invitation;
 use crate::shadowed::{self, Shadow};
@@ -68,14 +69,12 @@ pub(crate) async fn launch(
             .rendezvous
             .invite(&context.worker, token, recipe.connections().get());
     let spec = command(recipe, context, &token);
-    let variables = spec.env.iter();
-    let variables = variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-    let known = Arc::new(Known::of_variables(variables));
+    let secrets = secrets(recipe);
     let process = Process::spawn(
         &recipe.run,
         spec,
         &context.worker,
-        (&recipe.log, &known),
+        (&recipe.log, &secrets.0),
         &recipe.tasks,
     )
     .await
@@ -88,14 +87,14 @@ pub(crate) async fn launch(
 
     // Kept open until the last output has arrived: the process ends with its connections.
     let mut links = Links::new(recipe.connections());
-    let reports = recipe.telemetry.of(context);
+    let reports = recipe.telemetry.of(context, &secrets);
     let deadline = context.timeout;
     let shared = recipe.config.concurrency.is_some();
     let outcome = tokio::select! {
         biased;
         outcome = tokio::time::timeout(
             deadline,
-            connect(&mut invitation, &process, host, (context, &reports, &known), shared, &mut links),
+            connect(&mut invitation, &process, host, (context, &reports, &secrets), shared, &mut links),
         ) => outcome,
         exit = process.exited() => {
             // The process ended before it connected: Python itself may not have started.
@@ -142,10 +141,18 @@ pub(crate) async fn launch(
         Err(_) => {
             let mut error = failure.timed_out(links.stage());
             // Before the worker is ended, while its stacks can still be read.
-            error.stacks = links.stacks(context.stacks).await.map(Box::new);
+            let stacks = links.stacks(context.stacks).await;
+            error.stacks = stacks.map(|stacks| Box::new(without_secrets(stacks, &secrets)));
             Err(error)
         }
     }
+}
+
+/// Creates the set of secrets of a worker.
+fn secrets(recipe: &Recipe) -> Secrets {
+    let variables = Arc::clone(&recipe.secrets);
+    let shared = Arc::clone(recipe.run.secrets());
+    Secrets(Arc::new(Known::over(variables, Some(shared))))
 }
 
 /// Finds a file on the workers' search path that prevents Python from starting.
@@ -206,7 +213,7 @@ impl Links {
     async fn stacks(&self, wait: Duration) -> Option<Stacks> {
         let control = self.control.as_ref().filter(|_| !wait.is_zero())?;
         let asked = tokio::time::timeout(wait, control.stacks(wait));
-        asked.await.ok().flatten().map(without_secrets)
+        asked.await.ok().flatten()
     }
 
     fn stage(&self) -> Stage {
@@ -222,7 +229,7 @@ async fn connect(
     invitation: &mut Invitation,
     process: &Process,
     host: Option<&Arc<dyn HostRequests>>,
-    (context, reports, known): (&StartContext, &Arc<Reports>, &Arc<Known>),
+    (context, reports, secrets): (&StartContext, &Arc<Reports>, &Secrets),
     shared: bool,
     links: &mut Links,
 ) -> Result<(WorkerInfo, Capabilities), Refusal> {
@@ -242,14 +249,15 @@ async fn connect(
                     context.pool.clone(),
                     context.worker.clone(),
                     context.events.clone(),
-                );
+                )
+                .masked(Arc::new(secrets.clone()));
                 let link = link.of(source);
                 links.slots[usize::from(slot)] = Some(if shared { link.shared() } else { link });
             }
             (Role::Control, stream) => {
                 let reports = Arc::clone(reports);
                 let take = Arc::new(move |head: Bytes| reports.take(&head));
-                let known = Arc::clone(known);
+                let known = Arc::clone(&secrets.0);
                 let hide = Arc::new(move |value: &str| known.add(value).is_ok());
                 links.control = Some(ControlClient::with_secrets(stream, take, hide));
             }
@@ -275,6 +283,7 @@ async fn connect(
         return Err(Refusal::Version(description.protocol_version));
     }
     let mut info = convert::worker_info(description);
+    secrets.describe(&mut info);
     info.pid = Some(process.pid());
     Ok((info, capabilities))
 }

@@ -34,6 +34,7 @@ mod cpu;
 mod explained;
 mod failure;
 mod launch;
+mod masking;
 mod memory;
 mod oom;
 mod output;

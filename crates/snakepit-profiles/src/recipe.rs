@@ -9,6 +9,7 @@ use snakepit_core::host_tools::HostState;
 use snakepit_core::worker::{Containment, StartContext, Worker};
 use snakepit_grpc::bridge::HostBridge;
 use snakepit_grpc::link::HostRequests;
+use snakepit_redact::Known;
 use tokio_util::task::TaskTracker;
 
 use crate::environment::{self, Environment};
@@ -28,6 +29,8 @@ pub(crate) struct Recipe {
     pub(crate) interpreter: Interpreter,
     pub(crate) working_dir: PathBuf,
     pub(crate) environment: Environment,
+    /// The values in it that are known to be secret.
+    pub(crate) secrets: Arc<Known>,
     pub(crate) rendezvous: Rendezvous,
     pub(crate) run: Run,
     pub(crate) log: Log,
@@ -49,6 +52,7 @@ impl Recipe {
         let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?.dir;
         let environment = environment::build(std::env::vars_os(), &config, bridge.as_ref());
         environment::warn_of_ignored(&environment);
+        let secrets = Arc::new(environment::secrets(&environment));
         let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {
             let mut error = StartError::new(ErrorCode::StartFailed, message);
             error.help = Some("set TMPDIR to a short, writable path".to_owned());
@@ -67,6 +71,7 @@ impl Recipe {
             interpreter,
             working_dir,
             environment,
+            secrets,
             rendezvous,
             run,
             log,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use snakepit_core::error::{ErrorCode, StartError};
 use snakepit_core::events::Events;
 use snakepit_core::worker::{LogLine, Tail};
+use snakepit_redact::Known;
 use snakepit_registry::{
     CloseReport, CommandSpec, Error, Registration, Registry, RegistryConfig, Spawned, Support,
     SweepReport, Tier, is_usable,
@@ -37,6 +38,8 @@ struct Inner {
     support: Support,
     events: Events,
     last_lines: Tail<LogLine>,
+    /// Values that its workers have named as secret.
+    secrets: Arc<Known>,
     /// The reason why the last worker could not be recorded. `None` if it could.
     degraded: Mutex<Option<String>>,
 }
@@ -109,6 +112,7 @@ impl Run {
             support,
             events: events.clone(),
             last_lines: Tail::default(),
+            secrets: Arc::new(Known::shared()),
             degraded: Mutex::default(),
         };
         Ok(Self {
@@ -129,6 +133,11 @@ impl Run {
     /// Returns the last lines that its workers have written, including log records of their code.
     pub fn last_lines(&self) -> &Tail<LogLine> {
         &self.inner.last_lines
+    }
+
+    /// Returns the values that its workers have named as secret, which all of them mask.
+    pub(crate) fn secrets(&self) -> &Arc<Known> {
+        &self.inner.secrets
     }
 
     /// Returns the tier of protection against workers that outlive this process: `full`, `kernel`

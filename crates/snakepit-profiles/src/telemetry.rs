@@ -5,6 +5,7 @@
 
 mod dropped;
 mod line;
+mod masked;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,6 +26,8 @@ use snakepit_redact::KeyLines;
 use tokio::sync::Notify;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
+
+use crate::masking::Secrets;
 
 /// Maximum number of frames of all workers of a profile that wait to be read.
 const QUEUE: usize = 256;
@@ -79,6 +82,7 @@ pub(crate) struct Reports {
     second: Mutex<Second>,
     /// State of a private key that is logged line by line.
     keys: Mutex<KeyLines>,
+    pub(crate) secrets: Secrets,
 }
 
 /// The counts of the current second.
@@ -101,8 +105,8 @@ impl Telemetry {
         Ok(Self { way, last_lines })
     }
 
-    /// Creates the telemetry of a worker that is about to start.
-    pub(crate) fn of(&self, context: &StartContext) -> Arc<Reports> {
+    /// Creates the telemetry of a worker that is about to start, whose secrets are masked.
+    pub(crate) fn of(&self, context: &StartContext, secrets: &Secrets) -> Arc<Reports> {
         Arc::new(Reports {
             way: self.clone(),
             pool: context.pool.clone(),
@@ -116,6 +120,7 @@ impl Telemetry {
             ended: AtomicBool::new(false),
             second: Mutex::default(),
             keys: Mutex::default(),
+            secrets: secrets.clone(),
         })
     }
 }
@@ -175,9 +180,10 @@ impl Reports {
         let add = AssertUnwindSafe(|| {
             let mut records = Records::new(self.pool.clone(), self.worker.clone(), |_| None);
             records.read_frame(head, |record| {
-                if let Record::Measurement(measurement) = record
+                if let Record::Measurement(mut measurement) = record
                     && measurement.instrument == Instrument::Counter
                 {
+                    masked::mask_measurement(&mut measurement, &self.secrets);
                     recorder.measurement(&measurement);
                     added += 1;
                 }
@@ -318,29 +324,23 @@ impl Reports {
         let mut records = Records::new(self.pool.clone(), self.worker.clone(), number_of);
         let recorder = self.events.recorder();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = records.read_frame(head, |record| match record {
-            Record::Event(event) => {
-                let event = records::catalogued(event, &self.pool, &self.worker);
-                self.events.publish(event);
-            }
-            Record::Log(mut log) => {
-                line::without_secrets(&mut log, &mut keys);
-                self.write(&log);
-                if let Some(recorder) = &recorder {
-                    recorder.log(&log);
+        let missing = records.read_frame(head, |mut record| {
+            masked::mask(&mut record, &self.secrets, &mut keys);
+            match (record, &recorder) {
+                (Record::Event(event), _) => {
+                    let event = records::catalogued(event, &self.pool, &self.worker);
+                    self.events.publish(event);
                 }
-            }
-            Record::Span(span) => {
-                if let Some(recorder) = &recorder {
-                    recorder.span(span);
+                (Record::Log(log), recorder) => {
+                    self.write(&log);
+                    if let Some(recorder) = recorder {
+                        recorder.log(&log);
+                    }
                 }
+                (Record::Span(span), Some(recorder)) => recorder.span(span),
+                (Record::Measurement(measured), Some(recorder)) => recorder.measurement(&measured),
+                _ => {}
             }
-            Record::Measurement(measurement) => {
-                if let Some(recorder) = &recorder {
-                    recorder.measurement(&measurement);
-                }
-            }
-            _ => {}
         });
         drop(keys);
         self.dropped.missing(missing);

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::child::Process;
 use crate::explained::{Explain, Explained};
 use crate::launch::Capabilities;
-use crate::stacks::{masked, with_call_numbers};
+use crate::stacks::{masked, with_call_numbers, without_secrets};
 use crate::telemetry::Reports;
 
 /// Time that a failed call waits for the exit status; only a busy machine takes so long.
@@ -67,7 +67,8 @@ impl PythonWorker {
         });
         watching.spawn({
             let (control, context) = (Arc::clone(&control), context.clone());
-            async move { tell_of_gil(&control, &context).await }
+            let reports = Arc::clone(&reports);
+            async move { tell_of_gil(&control, &context, &reports).await }
         });
         watching.spawn({
             let (slots, control) = (Arc::clone(&slots), Arc::clone(&control));
@@ -124,9 +125,8 @@ impl PythonWorker {
     }
 
     async fn exits_within(&self, time: Duration) -> bool {
-        tokio::time::timeout(time, self.process.exited())
-            .await
-            .is_ok()
+        let exited = tokio::time::timeout(time, self.process.exited());
+        exited.await.is_ok()
     }
 
     /// Adds the exit of the process to the error of a lost connection.
@@ -146,8 +146,8 @@ impl PythonWorker {
 }
 
 /// Emits an event if a module enables the GIL, so that slots no longer run in parallel.
-async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
-    let Some(module) = control.gil_enabled().await else {
+async fn tell_of_gil(control: &ControlClient, context: &StartContext, reports: &Reports) {
+    let Some(module) = reports.secrets.masked(control.gil_enabled().await) else {
         return;
     };
     context.events.publish(Event::WorkerGilEnabled {
@@ -178,7 +178,7 @@ impl Worker for PythonWorker {
     }
 
     fn gil_reenabled_by(&self) -> Option<String> {
-        let later = self.control.gil_reenabled_by();
+        let later = self.reports.secrets.masked(self.control.gil_reenabled_by());
         later.or_else(|| self.info.gil_reenabled_by.clone())
     }
 
@@ -235,14 +235,12 @@ impl Worker for PythonWorker {
             .iter()
             .any(|result| matches!(result, Err(CallError::Died { .. })))
         {
-            let known = tokio::time::timeout(EXIT_STATUS, self.process.exited())
-                .await
-                .ok();
-            if let Some(known) = &known {
+            let known = tokio::time::timeout(EXIT_STATUS, self.process.exited()).await;
+            if let Ok(known) = &known {
                 self.lose(&known.reason);
             }
             for result in &mut results {
-                if let (Err(CallError::Died { exit, .. }), Some(known)) = (result, &known) {
+                if let (Err(CallError::Died { exit, .. }), Ok(known)) = (result, &known) {
                     (**exit).clone_from(known);
                 }
             }
@@ -294,15 +292,16 @@ impl Worker for PythonWorker {
     }
 
     async fn stacks(&self, wait: Duration) -> Option<snakepit_core::error::Stacks> {
-        let stacks = self.control.stacks(wait).await?;
-        Some(with_call_numbers(stacks, &self.slots))
+        let stacks = with_call_numbers(self.control.stacks(wait).await?, &self.slots);
+        Some(without_secrets(stacks, &self.reports.secrets))
     }
 
     async fn profile(&self, profile: &Profile) -> Result<Box<dyn Profiling>, String> {
         if !self.can.profile {
             return Err("its runtime has no profiler".to_owned());
         }
-        self.control.profile(profile).await.map(masked)
+        let begun = self.control.profile(profile).await?;
+        Ok(masked(begun, &self.reports.secrets))
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {
@@ -345,7 +344,7 @@ impl Worker for PythonWorker {
         let _ = tokio::time::timeout(EXIT_STATUS, self.control.ended()).await;
         self.lose(&exit.reason);
         self.reports.settle().await;
-        if let Some(adapter) = self.control.cleaning() {
+        if let Some(adapter) = self.reports.secrets.masked(self.control.cleaning()) {
             self.events.publish(Event::WorkerCleanupCut {
                 pool: self.pool.clone(),
                 worker: self.id.clone(),

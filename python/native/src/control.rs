@@ -67,6 +67,7 @@ fn serve(
             let ready = stream.wait(due.map(clock::until), bell, pump.is_blocked())?;
             if ready.bell {
                 reports.hear();
+                known::relay(reports);
             }
             pump.turn(reports, ready.bell, ready.room);
             if ready.input {

@@ -56,7 +56,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     fork::keep_from_copies(&copy);
     let reports = Arc::new(Reports::new(copy.into())?);
     telemetry::open(settings.telemetry.clone(), &reports);
-    known::open(&reports);
+    known::open(&reports)?;
     let (slots, mut readers, way) = if settings.concurrency > 0 {
         open_shared(&settings, &reports)?
     } else {

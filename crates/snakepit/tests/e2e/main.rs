@@ -57,6 +57,7 @@ mod health;
 #[cfg(all(feature = "cli", feature = "config"))]
 mod hints;
 #[cfg(feature = "cli")]
+mod known_names;
 mod known_secrets;
 mod large_answers;
 #[cfg(feature = "process")]

@@ -23,7 +23,7 @@ modes! {
     recall_of_other_calls recall_answered_with_nonsense equal_keys bytes_behind_the_value no_bytes long_message many_notes many_causes cancels_of_nothing
     slots_without_end equal_tools nameless_tools schema_that_is_no_json deep_schema garbage never_described
     cancels_before_the_answer held_for_ever stopped_after_ages pong_of_nothing gil_of_a_megabyte pong_with_a_body
-    head_that_never_comes flood_of_reports telemetry_garbage telemetry_of_a_megabyte telemetry_with_a_body
+    head_that_never_comes flood_of_reports flood_of_secrets secret_of_a_megabyte secrets_of_words telemetry_garbage telemetry_of_a_megabyte telemetry_with_a_body
     telemetry_of_empty_records telemetry_dropped_for_ever telemetry_with_escapes span_that_was_not_asked_for span_of_garbage
     span_of_all_times span_in_an_error span_without_an_id_at_the_end one_variable_ten_thousand_times answers_that_nobody_reads
     every_operation_with_bad_bodies request_zero requests_of_other_calls flood_of_requests before_slot_taken_twice

@@ -2,7 +2,7 @@
 
 import time
 
-from .wire import CANCEL_CALL, ESCAPE, GIL, MODE, NIL, NO_STACKS, PING, PONG, RESULT, STACKS, STOPPED, frame, number, text
+from .wire import CANCEL_CALL, ESCAPE, GIL, MODE, NIL, NO_STACKS, PING, PONG, RESULT, SECRET, STACKS, STOPPED, frame, number, text
 
 
 def answer(channel, kind, call):
@@ -53,4 +53,25 @@ def flood_of_reports(channel, link, call):
     many = frame(STOPPED, 1, number(1, 3) + number(2, 9)) * 10_000
     for _ in range(100):
         channel.sendall(many)
+    _result(link, call)
+
+
+def flood_of_secrets(channel, link, call):
+    # Distinct values, which have as many layers of escapes as they can, and printed lines of them.
+    for start in range(0, 200_000, 10_000):
+        many = [frame(SECRET, n, text(1, f"%25255c{n:08}" * 8)) for n in range(start, start + 10_000)]
+        channel.sendall(b"".join(many))
+        print("%25255c00000001" * 500, flush=True)
+    _result(link, call)
+
+
+def secret_of_a_megabyte(channel, link, call):
+    channel.sendall(frame(SECRET, 1, text(1, "x" * 900_000)))
+    _result(link, call)
+
+
+def secrets_of_words(channel, link, call):
+    for number_of, word in enumerate(("innocent", "evil", "call", "in time", "@outcome", "worker", "e" * 4)):
+        channel.sendall(frame(SECRET, number_of, text(1, word)))
+    channel.sendall(frame(SECRET, 99, b"\xff" * 40))
     _result(link, call)
