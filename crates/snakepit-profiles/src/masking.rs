@@ -2,8 +2,9 @@
 //! its code.
 //!
 //! Each text of a worker enters the host in one of five ways, and each is masked there: lines of
-//! its output (`output.rs`), errors (where the link decodes them, with [`Mask`]), the description of
-//! its tools, stacks and profiles (`stacks.rs`), and records of telemetry (`telemetry/masked.rs`).
+//! its output (`output.rs`), errors (where the link decodes them, with [`Mask`]), the description
+//! of its tools, stacks and profiles (`stacks.rs`), and records of telemetry
+//! (`telemetry/masked.rs`).
 
 use std::borrow::Cow;
 use std::sync::Arc;

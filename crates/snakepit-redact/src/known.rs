@@ -32,8 +32,8 @@ const SHARED: Limits = Limits {
 const SHORTEST: usize = 4;
 
 /// Shortest value of a variable, shortest line of a value with several lines, and shortest value
-/// that is shared, in characters. Nobody has declared these as secret where they are masked, so they
-/// must not be common words.
+/// that is shared, in characters. The code in which they are masked has not declared them as
+/// secret, so they must not be common words.
 const SHORTEST_FOUND: usize = 8;
 
 /// The name of a variable that has a secret value.
