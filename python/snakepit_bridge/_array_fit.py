@@ -144,15 +144,24 @@ def _whole(item: "Any") -> "Any":
 
 
 def _moments(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
-    """Convert texts of dates and times; `None`, which JSON has for it, is "not a time"."""
+    """Convert dates and times, or their texts; `None`, which JSON has for it, is "not a time"."""
+    import datetime
+
     form = re.compile(_text_forms.MOMENT)
-    texts = [text for text in _flat(value) if text is not None]
-    if kinds - {str, type(None)} or not all(map(form.match, texts)):
+    items = [item for item in _flat(value) if item is not None]
+    plain = kinds <= {str, type(None), datetime.date, datetime.datetime}
+    if not plain or not all(
+        form.match(item) if type(item) is str else getattr(item, "tzinfo", None) is None
+        for item in items
+    ):
         raise ValueError("its items are not all dates, or dates and times without a zone")
     made = numpy.asarray(value, dtype=target)
-    # A step of the type may be longer than a day, or too short for the year.
-    days = numpy.datetime_as_string(made[~numpy.isnat(made)], unit="D").tolist()
-    if days != [text[:10] for text in texts]:
+    there = made[~numpy.isnat(made)]
+    # A step of the type may be longer than the precision of the item, or too short for the year.
+    days = numpy.datetime_as_string(there, unit="D").tolist()
+    if days != [str(item)[:10] for item in items] or not all(
+        numpy.datetime64(item) == moment for item, moment in zip(items, there, strict=True)
+    ):
         raise ValueError(f"its moments do not fit {target}")
     return made
 

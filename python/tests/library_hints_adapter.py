@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -141,6 +141,11 @@ def timed(x: dict[np.datetime64, np.timedelta64]) -> str:
 @tool
 def complexes(x: npt.NDArray[np.complex64]) -> str:
     return f"{x.dtype} {x.shape} {x.tolist()}"
+
+
+@tool
+def hours(x: Annotated[np.ndarray, np.dtype("datetime64[h]")]) -> str:
+    return str(x.dtype)
 
 
 @tool
