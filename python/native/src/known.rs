@@ -17,8 +17,8 @@ use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 use snakepit_redact::{Known, Refused};
 
-use crate::fork;
-use crate::reports::Reports;
+use crate::link::reports::Reports;
+use crate::process::fork;
 
 /// Longest wait for an answer of the host.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -143,7 +143,7 @@ pub(crate) fn mask_secret(value: &Bound<'_, PyAny>) -> PyResult<bool> {
         // The worker adds it. Another thread may hold the lock of the copy's own set for ever.
         Known::default().add(&text).map_err(refused)?;
         let Some(host) = host else { return Ok(false) };
-        py.detach(|| copies::ask(&text, PATIENCE, || host.reports.ring()))
+        py.detach(|| copies::ask(&text, PATIENCE, || host.reports.notify()))
     } else {
         known().add(&text).map_err(refused)?;
         host.and_then(|host| py.detach(|| host.hides(&text)))

@@ -7,67 +7,14 @@
 //! when the host pings, so that the answer can say how long the GIL was held. `proto/README.md`
 //! specifies the protocol, `docs/values.md` the mapping of values.
 
-mod array;
-mod bind;
-mod call;
-mod cancels;
-mod check;
-mod clock;
-mod context;
-mod control;
-mod crew;
-mod current;
-mod decode;
-mod describe;
-mod encode;
-mod fault;
-mod fork;
-mod frames;
-mod gil;
-mod host;
-mod invoke;
-mod kinds;
+mod binding;
+mod cancel;
+mod codec;
 mod known;
-mod ladder;
 mod link;
-mod many;
-mod memory;
-mod mismatch;
-mod msgpack;
-mod names;
-mod offspring;
-mod outbox;
-mod packed;
-mod port;
-mod probe;
-mod profile;
-mod raw;
-mod reach;
-mod reader;
-mod renewal;
-mod reply;
-mod reports;
-mod request;
+mod observe;
+mod process;
 mod serve;
-mod settings;
-mod shared;
-mod signal;
-mod slots;
-mod snapshot;
-mod socket;
-mod span;
-mod spec;
-mod stacks;
-mod stream;
-mod suggest;
-mod telemetry;
-mod termination;
-mod title;
-mod tool;
-mod traceback;
-mod turn;
-mod wake;
-mod worker;
 
 use std::borrow::Cow;
 
@@ -79,18 +26,18 @@ use pyo3::types::{PyBytes, PyString};
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::context::Context;
-    #[pymodule_export]
-    use super::fork::end_copy;
-    #[pymodule_export]
     use super::known::mask_secret;
     #[pymodule_export]
-    use super::port::Port;
-    #[pymodule_export]
-    use super::telemetry::{
+    use super::observe::telemetry::{
         telemetry_flush, telemetry_put, telemetry_settings, telemetry_trace, telemetry_trace_state,
         telemetry_version,
     };
+    #[pymodule_export]
+    use super::process::fork::end_copy;
+    #[pymodule_export]
+    use super::serve::context::Context;
+    #[pymodule_export]
+    use super::serve::port::Port;
     #[pymodule_export]
     use super::{pack, redact, run, unpack};
     use pyo3::prelude::*;
@@ -99,7 +46,7 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(
             "telemetry_span",
-            super::current::span_variable(module.py())?,
+            super::serve::current::span_variable(module.py())?,
         )
     }
 }
@@ -107,7 +54,7 @@ mod _native {
 /// Serve calls until the host ends the worker; return the exit status of the process.
 #[pyfunction]
 fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
-    worker::run(py, load)
+    serve::worker::run(py, load)
 }
 
 /// Returns the text with `<redacted>` in place of what looks like a secret.
@@ -125,12 +72,13 @@ fn redact<'py>(py: Python<'py>, text: &Bound<'py, PyString>) -> PyResult<Bound<'
 #[pyfunction]
 fn pack<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
-    encode::encode(value, &mut out).map_err(|error| PyTypeError::new_err(error.with_way_out()))?;
+    codec::encode::encode(value, &mut out)
+        .map_err(|error| PyTypeError::new_err(error.with_way_out()))?;
     Ok(PyBytes::new(py, &out))
 }
 
 /// Decode a payload.
 #[pyfunction]
 fn unpack<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    decode::decode(py, data).map_err(|error| PyValueError::new_err(error.to_string()))
+    codec::decode::decode(py, data).map_err(|error| PyValueError::new_err(error.to_string()))
 }

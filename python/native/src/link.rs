@@ -5,8 +5,16 @@
 //! own thread lends the reader out while a tool with a context runs, and takes it back first when
 //! the tool is over. Nothing here needs the interpreter.
 
+pub(crate) mod body;
 mod of_loop;
+pub(crate) mod outbox;
+mod outcome;
+pub(crate) mod outlet;
+pub(crate) mod reader;
+pub(crate) mod renewal;
+pub(crate) mod reports;
 mod state;
+pub(crate) mod wake;
 
 use std::io;
 use std::os::fd::RawFd;
@@ -17,10 +25,11 @@ use std::time::{Duration, Instant};
 
 use snakepit_grpc::frame::{FLAG_ERROR, Header, Kind};
 
-use crate::clock;
-use crate::outbox::{Frame, Outbox};
-use crate::reader::{Body, Incoming, Reader};
-use crate::wake::{Ready, Wake};
+use crate::link::outbox::{Frame, Outbox};
+use crate::link::reader::{Incoming, Reader};
+use crate::link::wake::{Ready, Wake};
+use crate::process::clock;
+pub(crate) use outcome::{Failure, Outcome, Waited};
 pub(crate) use state::Port;
 use state::{Open, State};
 
@@ -43,8 +52,8 @@ pub(crate) struct Link {
 /// The reading side of a connection.
 #[derive(Debug)]
 enum Way {
-    /// The threads of the call read the connection; the bell ends the wait of the reading one.
-    Own { socket: RawFd, bell: Wake },
+    /// The threads of the call read the connection; the wake-up ends the wait of the reading one.
+    Own { socket: RawFd, wake: Wake },
     /// An event loop on this thread reads the connection, for many calls.
     Loop(ThreadId),
 }
@@ -52,44 +61,10 @@ enum Way {
 /// Bits of a request's number that count the requests of one call; the others are the call.
 const NUMBER_BITS: u32 = 24;
 
-/// The outcome of a request.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The result.
-    Reply(Body),
-    /// The head of an error.
-    Error(Vec<u8>),
-    /// The result has this many bytes, which exceeds the limit.
-    TooLarge(u64),
-    /// No answer will come.
-    Failed(Failure),
-}
-
-/// The reason why no answer will come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The call is over.
-    Over,
-    /// The caller has cancelled the call.
-    Cancelled,
-    /// The time for the request is up.
-    Late,
-    /// The connection has ended.
-    HostGone,
-}
-
-/// The result of a wait.
-#[derive(Debug)]
-pub(crate) enum Waited {
-    Done(Outcome),
-    /// A signal must be handled; then wait again.
-    Signal,
-}
-
 impl Link {
     pub(crate) fn new(outbox: Outbox, socket: RawFd) -> io::Result<Self> {
-        let bell = Wake::new()?;
-        Ok(Self::over(Arc::new(outbox), Way::Own { socket, bell }))
+        let wake = Wake::new()?;
+        Ok(Self::over(Arc::new(outbox), Way::Own { socket, wake }))
     }
 
     fn over(outbox: Arc<Outbox>, way: Way) -> Self {
@@ -110,9 +85,9 @@ impl Link {
     }
 
     /// Wakes the thread that reads, so that it checks the state again.
-    fn ring(&self) {
-        if let Way::Own { bell, .. } = &self.way {
-            bell.ring();
+    fn notify(&self) {
+        if let Way::Own { wake, .. } = &self.way {
+            wake.notify();
         }
     }
 
@@ -145,7 +120,7 @@ impl Link {
                 return reader;
             }
             state.over = true;
-            self.ring();
+            self.notify();
             state = self
                 .changed
                 .wait(state)
@@ -159,7 +134,7 @@ impl Link {
         if state.call == call && !state.open.is_empty() {
             state.fail(Failure::Cancelled);
             self.changed.notify_all();
-            self.ring();
+            self.notify();
         }
     }
 
@@ -327,7 +302,7 @@ impl Link {
                     state.early.extend_from_slice(reader.head(&frame));
                     state.early.extend_from_slice(reader.body(&frame));
                 }
-                None => match self.bell()?.wait(reader.fd(), deadline.map(left))? {
+                None => match self.wake()?.wait(reader.fd(), deadline.map(left))? {
                     Ready::Socket => match reader.fill() {
                         Ok(true) => {}
                         Ok(false) => return reader.end().map(|_| Led::End),
@@ -343,10 +318,10 @@ impl Link {
         }
     }
 
-    /// Returns the bell. Only connections that their own threads read are led.
-    fn bell(&self) -> io::Result<&Wake> {
+    /// Returns the wake-up. Only connections that their own threads read are led.
+    fn wake(&self) -> io::Result<&Wake> {
         match &self.way {
-            Way::Own { bell, .. } => Ok(bell),
+            Way::Own { wake, .. } => Ok(wake),
             Way::Loop(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }

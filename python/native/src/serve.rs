@@ -1,5 +1,21 @@
 //! The loop of a slot: reads a frame, runs the tool, writes the answer.
 
+pub(crate) mod call;
+pub(crate) mod context;
+pub(crate) mod control;
+pub(crate) mod current;
+pub(crate) mod exclusive;
+pub(crate) mod invoke;
+pub(crate) mod many;
+pub(crate) mod multiplexed;
+pub(crate) mod port;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod slot_threads;
+pub(crate) mod slots;
+pub(crate) mod stream;
+pub(crate) mod worker;
+
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -8,21 +24,19 @@ use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
-use crate::call::{Call, request};
-use crate::cancels::Cancels;
-use crate::current::{Here, InContext};
-use crate::fault::{Fault, fault};
-use crate::frames::{LARGE, lending};
-use crate::gil::{self, Gil};
-use crate::invoke::{cancelled, execute};
-use crate::ladder::Reach;
+use crate::binding::fault::{Fault, fault};
+use crate::binding::tool::{self, Tool, Tools};
+use crate::cancel::cancelled::Cancels;
+use crate::cancel::escalation::Means;
+use crate::codec::frames::{LARGE, lending};
 use crate::link::Link;
-use crate::many;
-use crate::outbox::Outbox;
-use crate::reader::{Frame, Incoming, Reader};
-use crate::reply::reply;
-use crate::stream;
-use crate::tool::{self, Tool, Tools};
+use crate::link::outbox::Outbox;
+use crate::link::reader::{Frame, Incoming, Reader};
+use crate::observe::gil::{self, Gil};
+use crate::serve::call::{Call, request};
+use crate::serve::current::{Here, InContext};
+use crate::serve::invoke::{cancelled, execute};
+use crate::serve::reply::reply;
 
 /// Largest capacity that the scratch buffer keeps.
 const KEEP: usize = 1 << 20;
@@ -203,12 +217,12 @@ fn run(
             None,
         ),
     };
-    let reach = tool.as_ref().map_or(Reach::default(), |tool| Reach {
+    let means = tool.as_ref().map_or(Means::default(), |tool| Means {
         flag: tool.knows_context() || kind == Kind::Stream,
         task: tool.is_async,
     });
     let asks = tool.as_ref().is_ok_and(|tool| tool.knows_context());
-    let call = Call::new(id, &request, runtime.cancels.begin(id, reach), asks);
+    let call = Call::new(id, &request, runtime.cancels.begin(id, means), asks);
     let named = |body: &[u8]| other_name.map(|name| tool::by_name(&name, body));
     if asks {
         // The reader is lent out for the tool's own requests while the tool runs.

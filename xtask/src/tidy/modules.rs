@@ -1,46 +1,11 @@
-//! Edges between the modules of `snakepit-core`, and circles between the files of one module.
+//! Edges between the modules of a crate, and circles between the files of one module.
+
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Violation, paths};
-
-/// The source folder of the crate.
-const SOURCES: &str = "crates/snakepit-core/src/";
-
-/// The modules, from the bottom, and what each may use. Every module may use [`LEAVES`].
-const EDGES: &[(&str, &[&str])] = &[
-    ("code", &[]),
-    ("printable", &[]),
-    ("id", &[]),
-    ("config", &[]),
-    ("runtime", &[]),
-    ("value", &[]),
-    ("events", &[]),
-    ("schedule", &[]),
-    ("state", &["value", "events"]),
-    ("call", &["value", "events", "schedule", "state"]),
-    ("error", &["value", "schedule", "state"]),
-    ("host_tools", &["value", "events", "state", "call", "error"]),
-    (
-        "worker",
-        &["value", "events", "call", "error", "host_tools"],
-    ),
-    ("policy", &["value", "schedule", "error"]),
-    (
-        "pool",
-        &[
-            "value", "events", "schedule", "state", "call", "error", "worker", "policy",
-        ],
-    ),
-    ("service", &["value", "call", "error", "policy", "pool"]),
-    (
-        "testing",
-        &["value", "schedule", "call", "error", "host_tools", "worker"],
-    ),
-];
-
-/// Modules of a few types that know no other, in the order in which they may use each other.
-const LEAVES: &[&str] = &["code", "printable", "id", "config", "runtime"];
+use tables::{CORE, NATIVE, Table};
 
 /// The module whose files must not import each other in a circle.
 const ACYCLIC: &str = "pool";
@@ -65,16 +30,17 @@ struct File<'a> {
 /// Checks the source files of the workspace, given as names and texts.
 pub(super) fn check(files: &[(String, String)]) -> Vec<Violation> {
     let mut violations = rootless(files);
-    let files = read(files);
-    violations.extend(edges(&files));
+    violations.extend(edges(&read(files, &NATIVE), &NATIVE));
+    let files = read(files, &CORE);
+    violations.extend(edges(&files, &CORE));
     violations.extend(circles(&files));
     violations
 }
 
 /// Reads the files of the crate, without those that only tests have.
-fn read(files: &[(String, String)]) -> Vec<File<'_>> {
+fn read<'a>(files: &'a [(String, String)], table: &Table) -> Vec<File<'a>> {
     let module = |name: &str| -> Option<Vec<String>> {
-        let path = name.strip_prefix(SOURCES)?.strip_suffix(".rs")?;
+        let path = name.strip_prefix(table.sources)?.strip_suffix(".rs")?;
         let path = if path == "lib" { "" } else { path };
         Some(
             path.split('/')
@@ -125,9 +91,9 @@ fn rootless(files: &[(String, String)]) -> Vec<Violation> {
         .collect()
 }
 
-fn edges(files: &[File<'_>]) -> Vec<Violation> {
-    let place = |name: &str| EDGES.iter().position(|(module, _)| *module == name);
-    let leaf = |name: &str| LEAVES.iter().position(|leaf| *leaf == name);
+fn edges(files: &[File<'_>], table: &Table) -> Vec<Violation> {
+    let place = |name: &str| table.edges.iter().position(|(module, _)| *module == name);
+    let leaf = |name: &str| table.leaves.iter().position(|leaf| *leaf == name);
     let mut violations = Vec::new();
     for file in files {
         let Some(own) = file.module.first() else {
@@ -138,7 +104,7 @@ fn edges(files: &[File<'_>]) -> Vec<Violation> {
                 file.name,
                 0,
                 format!("module `{own}` is not in the table of modules"),
-                "add it to EDGES in xtask/src/tidy/modules.rs and to ARCHITECTURE.md",
+                "add it to xtask/src/tidy/modules/tables.rs and to ARCHITECTURE.md",
             ));
             continue;
         };
@@ -155,12 +121,12 @@ fn edges(files: &[File<'_>]) -> Vec<Violation> {
             } else if match (leaf(own), leaf(to)) {
                 (Some(own), Some(to)) => to < own,
                 (None, Some(_)) => true,
-                (_, None) => EDGES[row].1.contains(&to.as_str()),
+                (_, None) => table.edges[row].1.contains(&to.as_str()),
             } {
                 continue;
             } else {
                 let message = format!("`{own}` must not use `{to}`");
-                (message, "see the modules of the core in ARCHITECTURE.md")
+                (message, "see the modules of the crate in ARCHITECTURE.md")
             };
             violations.push(Violation::new(file.name, path.line, message, help));
         }
@@ -222,7 +188,7 @@ fn circles(files: &[File<'_>]) -> Vec<Violation> {
         seen
     };
     let reach: Vec<_> = (0..files.len()).map(reach).collect();
-    let short = |n: usize| files[n].name.trim_start_matches(SOURCES);
+    let short = |n: usize| files[n].name.trim_start_matches(CORE.sources);
     let mut violations = Vec::new();
     for (from, edges) in graph.iter().enumerate() {
         for (to, line) in edges {
@@ -264,7 +230,7 @@ mod tests {
     fn messages(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> = files
             .iter()
-            .map(|(name, text)| (format!("{SOURCES}{name}"), (*text).to_owned()))
+            .map(|(name, text)| (format!("{}{name}", CORE.sources), (*text).to_owned()))
             .collect();
         check(&files).into_iter().map(|it| it.message).collect()
     }
@@ -295,6 +261,26 @@ mod tests {
             messages(&[new, ("new.rs", "\n")]),
             ["module `new` is not in the table of modules"]
         );
+    }
+
+    #[test]
+    fn the_worker_runtime_has_its_own_table() {
+        let files = |text: &str| {
+            let file =
+                |name: &str, text: &str| (format!("{}{name}", NATIVE.sources), text.to_owned());
+            check(&[
+                file("lib.rs", "mod link;\nmod process;\n"),
+                file("link.rs", "use crate::process::clock;\n"),
+                file("process.rs", text),
+            ])
+        };
+        assert!(files("\n").is_empty());
+        let message = |it: &Violation| it.message.clone();
+        let refused: Vec<_> = files("use crate::link::Link;\n")
+            .iter()
+            .map(message)
+            .collect();
+        assert_eq!(refused, ["`process` must not use `link`"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock;
+use crate::process::clock;
 
 /// Number of answers that are kept.
 const ANSWERS: u64 = 64;

@@ -7,7 +7,7 @@ use std::thread::ThreadId;
 use snakepit_grpc::frame::Header;
 
 use super::{Link, NUMBER_BITS, Outcome, Way};
-use crate::outbox::Outbox;
+use crate::link::outbox::Outbox;
 
 impl Link {
     /// Creates a link on a connection that the event loop of `thread` reads; the link serves one

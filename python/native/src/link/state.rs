@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use snakepit_grpc::frame::Header;
 
 use super::{Failure, Outcome};
-use crate::outbox::Frame;
-use crate::reader::Reader;
-use crate::wake::Wake;
+use crate::link::outbox::Frame;
+use crate::link::reader::Reader;
+use crate::link::wake::Wake;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -62,7 +62,7 @@ impl Port {
     pub(crate) fn take(&self) -> Vec<(u64, Outcome)> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if !done.is_empty() {
-            self.wake.hear();
+            self.wake.clear();
         }
         std::mem::take(&mut done)
     }
@@ -71,7 +71,7 @@ impl Port {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.push((number, outcome));
         if done.len() == 1 {
-            self.wake.ring();
+            self.wake.notify();
         }
     }
 }
