@@ -19,7 +19,7 @@ pub(crate) struct Entrant<'a> {
 }
 
 impl<'a> Entrant<'a> {
-    /// Creates an entrant with any name: a peer.
+    /// Creates an entrant with any name, for a library that is compared.
     pub(crate) fn new(
         name: impl Into<String>,
         round: impl FnMut() -> Result<Figures> + 'a,

@@ -265,7 +265,7 @@ impl<'b, A> Items<'b, A> {
         Ok(())
     }
 
-    /// Deducts a container, before its first item.
+    /// Deducts the size of a container from the budget, before its first item.
     #[inline(never)]
     fn begin<T, E: Error>(&mut self, claimed: Option<usize>) -> Result<(), E> {
         self.begun = true;

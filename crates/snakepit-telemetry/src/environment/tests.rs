@@ -141,7 +141,7 @@ fn values_that_cannot_be_used_are_refused_with_their_variable() {
     }
 }
 
-/// What a standard variable does.
+/// The effect of a standard variable.
 enum Treatment {
     /// A value changes the settings.
     Honoured(&'static str),

@@ -52,7 +52,7 @@ impl Messages {
     }
 }
 
-/// What is expected of the requests of a method.
+/// The expected form of the requests of a method.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     shape: &'static Shape,
