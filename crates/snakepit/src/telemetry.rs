@@ -62,6 +62,19 @@ impl SnakepitBuilder {
     /// Exports metrics, traces and logs of the host with these exporters, which replace those of a
     /// configuration. They outlive the host: call [`Telemetry::shutdown`] after
     /// [`Snakepit::shutdown`].
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "process")]
+    /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    /// use snakepit::{Snakepit, Telemetry};
+    ///
+    /// let telemetry = Telemetry::from_env()?;
+    /// let snakepit = Snakepit::builder().adapter("tools.py").telemetry(&telemetry).start().await?;
+    /// snakepit.shutdown().await;
+    /// telemetry.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn telemetry(mut self, telemetry: &Telemetry) -> Self {
         self.telemetry = Source::Given(telemetry.clone());
         self

@@ -73,6 +73,12 @@ fn the_endpoint_for_prometheus_may_have_a_name() {
         let config = read(host).unwrap();
         assert_eq!(config.prometheus.unwrap().to_string(), address);
     }
+    // Without an exporter in the variables they change the endpoint of the settings.
+    let mut config = TelemetryConfig::new();
+    config.prometheus = Some(ListenAddress::standard());
+    let port = ("OTEL_EXPORTER_PROMETHEUS_PORT".to_owned(), "0".to_owned());
+    config.change_by([port]).unwrap();
+    assert_eq!(config.prometheus.unwrap().to_string(), "127.0.0.1:0");
     for host in ["http://localhost", "a b", "1:2:3"] {
         let error = read(host).unwrap_err();
         assert_eq!(error.key, "OTEL_EXPORTER_PROMETHEUS_HOST");

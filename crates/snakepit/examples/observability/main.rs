@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use snakepit::{HostTool, PoolBuilder, Snakepit, Telemetry, TelemetryConfig, args};
+use snakepit::{HostTool, OtlpConfig, PoolBuilder, Snakepit, Telemetry, TelemetryConfig, args};
 use tokio::time::{Instant, interval};
 
 const TIME: Duration = Duration::from_secs(20);
@@ -24,11 +24,12 @@ struct Item {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut config = TelemetryConfig::from_env()?;
-    let address = SocketAddr::from(([127, 0, 0, 1], 9464));
-    // With OTEL_EXPORTER_PROMETHEUS_PORT=0 the system selects a free port.
-    config.prometheus.get_or_insert(address.into());
+    let mut config = TelemetryConfig::new();
+    config.otlp = Some(OtlpConfig::default());
+    config.prometheus = Some(SocketAddr::from(([127, 0, 0, 1], 9464)).into());
     config.service_name = "observability".to_owned();
+    // With OTEL_EXPORTER_PROMETHEUS_PORT=0 the system selects a free port.
+    config.change_by_env()?;
     let telemetry = Telemetry::builder().config(config).start()?;
     if let Some(address) = telemetry.prometheus_address() {
         println!("metrics: http://{address}/metrics");

@@ -126,6 +126,8 @@ mod values_page;
 mod values_table;
 #[cfg(feature = "web")]
 mod web;
+#[cfg(feature = "web")]
+mod web_profile;
 #[cfg(feature = "process")]
 mod worker_life;
 #[cfg(feature = "process")]

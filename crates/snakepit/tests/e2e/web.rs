@@ -74,7 +74,7 @@ fn shots() -> PathBuf {
 }
 
 /// Shows the page in all widths, light and dark, and checks that it is never wider than the window.
-fn look(browser: &mut Browser, name: &str) {
+pub(crate) fn look(browser: &mut Browser, name: &str) {
     browser.eval("document.activeElement.blur()");
     for (width, dark) in [
         (1440, false),
@@ -194,40 +194,6 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
     let refused = host.run(&["report", "--html", "dead.html", "--profile", "1s"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("has ended"), "{refused:?}");
-}
-
-#[test]
-fn a_report_with_a_profile_has_its_flame_graph() {
-    let Some(mut browser) = Browser::start() else {
-        return;
-    };
-    let host = Host::start();
-    let written = host.run(&["report", "--html", "report.html", "--profile", "300ms"]);
-    assert_eq!(written.status, Some(0), "{written:?}");
-    browser.look(1440, false);
-    browser.open(&format!(
-        "file://{}",
-        host.dir().join("report.html").display()
-    ));
-    let bar = browser.eval("document.querySelector('#flames div').textContent");
-    assert_eq!(bar, "wait");
-    let state = browser.eval("document.getElementById('flame-state').textContent");
-    assert!(state.as_str().unwrap().contains(" samples in "), "{state}");
-    let pools =
-        browser.eval("[...document.getElementById('flame-pool').options].map((it) => it.value)");
-    assert_eq!(pools, json!(["main"]));
-    assert_eq!(
-        browser.eval("document.getElementById('flame-start').hidden"),
-        true
-    );
-    browser.eval("document.getElementById('flames').focus()");
-    browser.key("ArrowRight");
-    browser.until("document.getElementById('flame-frame').textContent.includes('tools.py:5')");
-    look(&mut browser, "report-profile");
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-    let alone = host.run(&["report", "--profile", "1s"]);
-    assert_eq!(alone.status, Some(2), "{alone:?}");
-    assert_eq!(host.finish(), "done\n");
 }
 
 #[test]

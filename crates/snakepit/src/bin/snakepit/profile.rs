@@ -18,13 +18,7 @@ use crate::session::Signals;
 const SHORTEST: Duration = Duration::from_millis(1);
 
 pub(crate) async fn run(options: &ProfileOptions) -> Result<(), Failure> {
-    if options.duration < SHORTEST {
-        return Err(Failure::usage(
-            ErrorCode::WrongUsage,
-            "`--duration` must be at least 1ms",
-            "write for example --duration 5s",
-        ));
-    }
+    check("--duration", options.duration)?;
     let mut signals = Signals::new()?;
     let mut client = connect(&options.host).await?;
     let what = Profiled {
@@ -56,6 +50,18 @@ pub(crate) async fn run(options: &ProfileOptions) -> Result<(), Failure> {
         (Some(text), None) => output::document_text(text),
         _ => output::painted(&render_profile(&report, style(false))),
     }
+}
+
+/// Rejects a duration in which nothing is sampled.
+pub(crate) fn check(option: &str, duration: Duration) -> Result<(), Failure> {
+    if duration < SHORTEST {
+        return Err(Failure::usage(
+            ErrorCode::WrongUsage,
+            format!("`{option}` must be at least 1ms"),
+            format!("write for example {option} 5s"),
+        ));
+    }
+    Ok(())
 }
 
 /// Returns the requested format, or the one that the file's extension implies. `None` if nothing is

@@ -18,6 +18,7 @@ use crate::host_options::ReportOptions;
 use crate::hosts::{data_dir, find, now, warn_of_left_out};
 use crate::live_options::{SHORTEST, WebOptions};
 use crate::output;
+use crate::profile;
 use crate::session::Signals;
 
 /// Time that a worker has to report its stacks.
@@ -43,6 +44,9 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
     let Some(file) = &options.html else {
         return Ok(());
     };
+    if let Some(duration) = options.profile {
+        profile::check("--profile", duration)?;
+    }
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
     let document = match hosts.select(options.host.run.as_deref())? {
         Found::Running(host) => of_host(&host, options.profile).await?,
