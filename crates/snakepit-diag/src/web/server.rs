@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,8 +21,8 @@ use super::feed::{State, feed};
 use super::guard::Guard;
 use crate::{AdminError, Client, RunningHost};
 
-/// Maximum number of concurrent connections. A further one replaces the oldest; its browser
-/// reconnects.
+/// Maximum number of concurrent connections. A further one replaces the oldest one without an
+/// accepted request, or else the oldest; its browser reconnects.
 const CONNECTIONS: usize = 32;
 
 /// Longest time for the head of a request.
@@ -135,21 +137,39 @@ async fn accept(
 #[derive(Debug, Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    oldest: VecDeque<AbortHandle>,
+    oldest: VecDeque<Connection>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+struct Connection {
+    task: AbortHandle,
+    /// `true` once one of its requests was accepted.
+    known: Arc<AtomicBool>,
 }
 
 impl Connections {
     fn serve(&mut self, stream: TcpStream, site: Arc<Site>) {
         while self.tasks.try_join_next().is_some() {}
-        self.oldest.retain(|one| !one.is_finished());
-        if self.oldest.len() >= CONNECTIONS
-            && let Some(oldest) = self.oldest.pop_front()
-        {
-            oldest.abort();
+        self.oldest.retain(|one| !one.task.is_finished());
+        if self.oldest.len() >= CONNECTIONS {
+            let stranger = |one: &Connection| !one.known.load(Ordering::Relaxed);
+            let least = self.oldest.iter().position(stranger).unwrap_or(0);
+            if let Some(least) = self.oldest.remove(least) {
+                least.task.abort();
+            }
         }
+        let known = Arc::<AtomicBool>::default();
+        let accepted = Arc::clone(&known);
         let answer = service_fn(move |request| {
-            let site = Arc::clone(&site);
-            async move { Ok::<_, Infallible>(site.answer(request).await) }
+            let (site, known) = (Arc::clone(&site), Arc::clone(&accepted));
+            async move {
+                let response = site.answer(request).await;
+                if response.status() != StatusCode::FORBIDDEN {
+                    known.store(true, Ordering::Relaxed);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -160,7 +180,7 @@ impl Connections {
         let task = self.tasks.spawn(async move {
             let _ = connection.await;
         });
-        self.oldest.push_back(task);
+        self.oldest.push_back(Connection { task, known });
     }
 
     async fn end(&mut self) {

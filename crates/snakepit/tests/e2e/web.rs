@@ -331,6 +331,15 @@ fn strangers_are_refused_and_slow_browsers_harm_nobody() {
     let mut reader = BufReader::new(server.send(&events, "")).lines();
     let look = reader.find(|line| line.as_ref().is_ok_and(|line| line == "event: look"));
     assert!(look.is_some());
+    // Connections without the token take no place of one with it.
+    let strangers: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(server.address()).unwrap())
+        .collect();
+    let late = server.answer(&format!("GET /?token={token}"), "");
+    assert!(late.starts_with("HTTP/1.1 200"), "{late}");
+    let look = reader.find(|line| line.as_ref().is_ok_and(|line| line == "event: look"));
+    assert!(look.is_some());
+    drop(strangers);
     // The browser learns that the host is stopped, and that it continues.
     let pid = Pid::from_raw(host.child.id().cast_signed());
     kill(pid, Signal::SIGSTOP).unwrap();
