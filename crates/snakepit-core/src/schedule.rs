@@ -32,6 +32,7 @@ mod slot_request;
 pub(crate) mod slots;
 #[cfg(test)]
 mod tests;
+mod vacancy;
 mod wheel;
 
 use std::time::Duration;
@@ -54,10 +55,10 @@ pub use fairness::Fairness;
 use nesting::Nesting;
 pub use queue::Ticket;
 use queue::{Line, Queue, Waiting};
-use running::Running;
 pub use slot_request::{Acquire, Added, Released, Rules, SlotRequest};
 use slots::Slots;
 pub use slots::{Grant, WorkerKey};
+use vacancy::Vacancy;
 
 /// Slots, queue and affinity of one pool. `W` is the value that wakes a waiting call.
 #[derive(Debug)]
@@ -68,7 +69,6 @@ pub struct Scheduler<W> {
     strict: StrictBindings,
     nesting: Nesting,
     estimator: Estimator,
-    running: Running,
     haste: Haste,
     claims: Claims<W>,
     /// Largest number of slots and places in the queue in use at once, since the last reading.
@@ -86,7 +86,6 @@ impl<W> Scheduler<W> {
             strict: StrictBindings::new(rules.bindings, rules.binding_idle),
             nesting: Nesting::default(),
             estimator: Estimator::default(),
-            running: Running::default(),
             haste: Haste::default(),
             claims: Claims::new(),
             peak: 0,
@@ -217,63 +216,16 @@ impl<W> Scheduler<W> {
         if let Some(fair) = self.queue.fair() {
             fair.settle(grant, held, mean);
         }
-        if self.pass_on(grant, &mut released) || !self.slots.put(grant) {
+        if self.pass_on(grant, &mut released) {
             return released;
         }
-        self.running.ended(grant);
-        if self.slots.is_retiring(grant.worker) {
+        released.wake = self.next(Vacancy::Left(grant), &mut released.lost);
+        if released.wake.is_none() && self.slots.put(grant) && self.slots.is_retiring(grant.worker)
+        {
             let idle = self.slots.in_use_of(grant.worker) == Some(0);
             released.idle = idle.then_some(grant.worker);
-        } else {
-            released.wake = self.next(grant.worker, &mut released.lost);
         }
         released
-    }
-
-    /// Grants a free slot of a worker to its claimant, or to the next waiting call that can use it.
-    /// Strict calls found on the way that wait for other workers are moved to the lines of those,
-    /// each at most once for each worker that its session gets.
-    fn next(&mut self, key: WorkerKey, lost: &mut Vec<(W, Lost)>) -> Option<(W, Grant)> {
-        if let Some(claimed) = self.claims.next(key, &mut self.slots) {
-            return Some(claimed);
-        }
-        while self.slots.has_free(key) {
-            let (own, any) = (Line::Of(key), Line::Any);
-            let line = match (self.queue.rank(own), self.queue.rank(any)) {
-                (None, None) => return None,
-                (Some(own_rank), Some(rank)) if rank < own_rank => any,
-                (Some(_), _) => own,
-                (None, Some(_)) => any,
-            };
-            let first = self.queue.first(line);
-            let bind = first.strict && line == any;
-            if bind
-                && let Some(session) = &first.session
-                && let Some(home) = self.strict.get(session)
-            {
-                if !self.slots.is_active(home) {
-                    let session = session.clone();
-                    if let Some(loss) = self.strict.lose(&session) {
-                        let waiting = self.pop(line).expect("it was just there");
-                        lost.push((waiting.waiter, loss));
-                    }
-                    continue;
-                }
-                if home != key {
-                    self.queue.transfer(any, Line::Of(home));
-                    continue;
-                }
-            }
-            let grant = self.slots.take_from(key).expect("it has a free slot");
-            let waiting = self.queue.grant(line, grant).expect("it was just there");
-            self.nesting.leave(&waiting.ancestors);
-            let session = waiting.session.as_ref();
-            // A bound call stays bound: only the first call of a session has no worker yet.
-            let bind = bind && session.is_some_and(|session| self.strict.get(session).is_none());
-            self.remember(session, bind, key);
-            return Some((waiting.waiter, grant));
-        }
-        None
     }
 
     fn pop(&mut self, line: Line) -> Option<Waiting<W>> {
@@ -286,7 +238,7 @@ impl<W> Scheduler<W> {
     pub fn add_named(&mut self, capacity: u16, name: WorkerId) -> Added<W> {
         let key = self.slots.add(capacity, name);
         let mut lost = Vec::new();
-        let wakes = std::iter::from_fn(|| self.next(key, &mut lost)).collect();
+        let wakes = std::iter::from_fn(|| self.next(Vacancy::Of(key), &mut lost)).collect();
         Added { key, wakes, lost }
     }
 
@@ -294,7 +246,6 @@ impl<W> Scheduler<W> {
     /// has no calls now.
     pub fn retire(&mut self, key: WorkerKey) -> Released<W> {
         self.slots.retire(key);
-        self.running.gone(key);
         self.claims.gone(key);
         let idle = self.slots.in_use_of(key) == Some(0);
         Released {
@@ -308,7 +259,6 @@ impl<W> Scheduler<W> {
     pub fn remove(&mut self, key: WorkerKey) -> Vec<(W, Lost)> {
         self.forget_ahead(key);
         if self.slots.remove(key) {
-            self.running.gone(key);
             self.claims.gone(key);
             if let Some(fair) = self.queue.fair() {
                 fair.gone(key);

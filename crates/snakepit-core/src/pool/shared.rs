@@ -16,14 +16,14 @@ use super::deadlines::Deadlines;
 use super::event::{Event, Readiness};
 use super::settings::Settings;
 use super::state::{
-    Effects, Granted, Outcome, ReadyWorker, Recall, State, Tools, Unavailable, Waiter,
+    Effects, Further, Granted, Outcome, ReadyWorker, Recall, State, Tools, Unavailable, Waiter,
 };
 use super::{PoolConfig, errors, foreign};
 use crate::call::{CallObserver, PoolMark};
 use crate::error::{Error, Phase, StartError};
 use crate::events::Events;
 use crate::id::WorkerId;
-use crate::schedule::{Grant, WorkerKey};
+use crate::schedule::{Grant, Lost, WorkerKey};
 use crate::state::Sessions;
 use crate::worker::{Worker, WorkerProfile};
 
@@ -100,36 +100,28 @@ impl Shared {
     }
 
     /// Changes the state, and applies the effects once the lock is released.
+    #[inline]
     pub(super) fn change(&self, change: impl FnOnce(&mut State) -> Effects) {
         let effects = change(&mut self.lock());
         self.apply(effects);
     }
 
     /// Applies the effects of a change. The lock must be released.
+    #[inline]
     pub(super) fn apply(&self, effects: Effects) {
         let Effects {
             wake,
-            wakes,
             lost,
-            failed,
-            recalls,
             idle,
             due,
             changed,
+            further,
         } = effects;
         if changed {
             self.changed.notify_waiters();
         }
-        for (waiter, lost) in lost {
-            drop(waiter.send(Err(errors::lost(lost))));
-        }
-        if let Some((waiters, error)) = failed {
-            for waiter in waiters {
-                drop(waiter.send(Err(error.clone())));
-            }
-        }
-        for recall in recalls {
-            self.recall(recall);
+        if !lost.is_empty() {
+            Self::fail_lost(lost);
         }
         if due {
             self.send(Event::Due);
@@ -139,6 +131,33 @@ impl Shared {
         }
         if let Some((waiter, granted)) = wake {
             self.wake(waiter, granted);
+        }
+        if let Some(further) = further {
+            self.apply_further(*further);
+        }
+    }
+
+    #[cold]
+    fn fail_lost(lost: Vec<(Waiter, Lost)>) {
+        for (waiter, lost) in lost {
+            drop(waiter.send(Err(errors::lost(lost))));
+        }
+    }
+
+    #[cold]
+    fn apply_further(&self, further: Further) {
+        let Further {
+            wakes,
+            failed,
+            recalls,
+        } = further;
+        if let Some((waiters, error)) = failed {
+            for waiter in waiters {
+                drop(waiter.send(Err(error.clone())));
+            }
+        }
+        for recall in recalls {
+            self.recall(recall);
         }
         for (waiter, granted) in wakes {
             self.wake(waiter, granted);

@@ -39,7 +39,7 @@ use crate::schedule::{Fairness, Rules, Scheduler, Ticket};
 use crate::state::Sessions;
 pub(crate) use admission::{Admission, Answer, Load, Refusal, Unavailable};
 pub(crate) use claim::Claimed;
-pub(crate) use effects::Effects;
+pub(crate) use effects::{Effects, Further};
 pub(crate) use granted::{Early, Granted};
 pub use health::{HealthState, HealthStatus};
 pub(crate) use heartbeat::{Answer as HeartbeatAnswer, HeartbeatChange};

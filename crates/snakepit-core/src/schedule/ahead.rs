@@ -13,6 +13,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::queue::Line;
 use super::slots::{Grant, Slots, WorkerKey};
 use super::{Released, Scheduler};
@@ -65,6 +67,9 @@ pub(super) struct Place {
     turn: u32,
     /// The last turn that was assigned.
     last: u32,
+    /// Time at which that call got the slot. `None` if there is no call, or if its time does not
+    /// count.
+    pub(super) since: Option<Instant>,
     /// The last call here is known to be in the connection, so that another one may follow.
     sent: bool,
     /// The call that has the slot was called back while it was ahead of its turn.
@@ -89,7 +94,7 @@ impl Place {
     /// Starts the next turn: the slot is taken, or given back.
     pub(super) fn take(&mut self) -> u32 {
         self.turn = self.next();
-        (self.sent, self.called_back) = (false, false);
+        (self.since, self.sent, self.called_back) = (None, false, false);
         self.cancelled.clear();
         self.turn
     }
@@ -101,6 +106,11 @@ impl Place {
 
     pub(super) const fn has(&self, grant: Grant) -> bool {
         self.turn == grant.turn
+    }
+
+    /// Returns true if the call of this grant has the slot, and no call is behind it.
+    fn is_alone(&self, grant: Grant) -> bool {
+        self.has(grant) && self.ahead.is_empty()
     }
 
     /// Returns true if the call of this grant is in the slot, perhaps behind others.
@@ -131,7 +141,7 @@ impl Slots {
         entry.places.get(usize::from(grant.slot.0))
     }
 
-    fn place_mut(&mut self, key: WorkerKey, slot: Slot) -> Option<&mut Place> {
+    pub(super) fn place_mut(&mut self, key: WorkerKey, slot: Slot) -> Option<&mut Place> {
         let entry = self.entry_mut(key)?;
         entry.places.get_mut(usize::from(slot.0))
     }
@@ -272,6 +282,9 @@ impl<W> Scheduler<W> {
         let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
             return false;
         };
+        if place.is_alone(grant) {
+            return false;
+        }
         place.cancelled.retain(|turn| *turn != grant.turn);
         let gone = if place.has(grant) {
             let next = place.ahead.pop_front();

@@ -2,7 +2,7 @@
 //! claim never waits while the worker has a free slot.
 
 use super::slots::{Grant, WorkerKey};
-use super::{Scheduler, Slots};
+use super::{Scheduler, Slots, Vacancy};
 
 /// The claimants of the next free slot of a worker: at most one for each worker.
 #[derive(Debug)]
@@ -17,10 +17,14 @@ impl<W> Claims<W> {
         }
     }
 
-    /// Grants a slot of the worker to its claimant, if there is both.
-    pub(super) fn next(&mut self, key: WorkerKey, slots: &mut Slots) -> Option<(W, Grant)> {
-        let place = self.place(key)?;
-        let grant = slots.take_from(key)?;
+    pub(super) const fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Grants a slot to the claimant of its worker, if there is one.
+    pub(super) fn next(&mut self, vacancy: Vacancy, slots: &mut Slots) -> Option<(W, Grant)> {
+        let place = self.place(vacancy.worker())?;
+        let grant = slots.fill(vacancy)?;
         Some((self.waiting.swap_remove(place).1, grant))
     }
 

@@ -1,7 +1,7 @@
 //! Workers that are held until they have a single call.
 
 use super::slots::{Grant, WorkerKey};
-use super::{Lost, Scheduler};
+use super::{Lost, Scheduler, Vacancy};
 
 /// Waiting calls that got the slots of a worker, and those whose session's worker is gone.
 type Filled<W> = (Vec<(W, Grant)>, Vec<(W, Lost)>);
@@ -33,7 +33,7 @@ impl<W> Scheduler<W> {
     pub fn unhold(&mut self, key: WorkerKey) -> Filled<W> {
         self.slots.unhold(key);
         let mut lost = Vec::new();
-        let wakes = std::iter::from_fn(|| self.next(key, &mut lost)).collect();
+        let wakes = std::iter::from_fn(|| self.next(Vacancy::Of(key), &mut lost)).collect();
         (wakes, lost)
     }
 

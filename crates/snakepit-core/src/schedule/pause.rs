@@ -1,7 +1,7 @@
 //! Workers that get no calls for now, and keep those that they have.
 
 use super::slots::{Grant, WorkerKey};
-use super::{Lost, Scheduler};
+use super::{Lost, Scheduler, Vacancy};
 
 /// The consequences of resuming a worker.
 #[derive(Debug)]
@@ -25,7 +25,9 @@ impl<W> Scheduler<W> {
         let mut lost = Vec::new();
         let mut wakes = Vec::new();
         if self.slots.resume(key) {
-            wakes.extend(std::iter::from_fn(|| self.next(key, &mut lost)));
+            wakes.extend(std::iter::from_fn(|| {
+                self.next(Vacancy::Of(key), &mut lost)
+            }));
         }
         Resumed { wakes, lost }
     }

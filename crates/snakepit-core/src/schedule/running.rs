@@ -1,11 +1,12 @@
-//! The times at which calls got their slots, and estimates of when the first of them may end.
+//! Estimates of when the first of the running calls may end, by the times at which they got their
+//! slots.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Scheduler;
-use super::slots::{Grant, WorkerKey};
+use super::slots::{Grant, Slots};
 
 /// Assumed duration of a call while none has ended.
 const UNMEASURED: Duration = Duration::from_millis(100);
@@ -14,45 +15,13 @@ const UNMEASURED: Duration = Duration::from_millis(100);
 /// more exactly.
 const LEAST: u32 = 16;
 
-/// Start times of the calls that have a slot now, by worker and slot.
-#[derive(Debug, Default)]
-pub(super) struct Running {
-    workers: Vec<Vec<Option<Instant>>>,
-}
-
-impl Running {
-    /// Notes the start time of the call of this grant.
-    pub(super) fn began(&mut self, grant: Grant, at: Instant) {
-        let (worker, slot) = (grant.worker.index(), usize::from(grant.slot.0));
-        if self.workers.len() <= worker {
-            self.workers.resize_with(worker + 1, Vec::new);
-        }
-        let slots = &mut self.workers[worker];
-        if slots.len() <= slot {
-            slots.resize(slot + 1, None);
-        }
-        slots[slot] = Some(at);
-    }
-
-    pub(super) fn ended(&mut self, grant: Grant) {
-        let slots = self.workers.get_mut(grant.worker.index());
-        if let Some(slot) = slots.and_then(|slots| slots.get_mut(usize::from(grant.slot.0))) {
-            *slot = None;
-        }
-    }
-
-    /// Forgets the calls of a worker that gets no further ones.
-    pub(super) fn gone(&mut self, key: WorkerKey) {
-        if let Some(slots) = self.workers.get_mut(key.index()) {
-            slots.clear();
-        }
-    }
-
+impl Slots {
     /// Estimates the time until the first taken slot may be free, by the mean time of calls. `None`
     /// without calls. Visits each slot, so it is meant for calls that are about to be rejected.
-    pub(super) fn next_free(&self, now: Instant, mean: Option<Duration>) -> Option<Duration> {
-        let starts = self.workers.iter().flatten().flatten();
-        let left = starts.map(|at| left(now.saturating_duration_since(*at), mean));
+    fn next_free(&self, now: Instant, mean: Option<Duration>) -> Option<Duration> {
+        let places = self.active_entries().flat_map(|entry| &entry.places);
+        let starts = places.filter_map(|place| place.since);
+        let left = starts.map(|at| left(now.saturating_duration_since(at), mean));
         left.min()
     }
 }
@@ -69,16 +38,15 @@ fn left(age: Duration, mean: Option<Duration>) -> Duration {
 impl<W> Scheduler<W> {
     /// Notes the start time of the call of this grant.
     pub fn started(&mut self, grant: Grant, at: Instant) {
-        // A worker that takes no more calls does not contribute free slots.
-        if self.slots.is_active(grant.worker) {
-            self.running.began(grant, at);
+        if let Some(place) = self.slots.place_mut(grant.worker, grant.slot) {
+            place.since = Some(at);
         }
     }
 
     /// Estimates the time until the first taken slot may be free. `None` without calls.
     pub fn next_free(&self, now: Instant) -> Option<Duration> {
         let mean = self.estimator.mean().map(Duration::from_nanos);
-        self.running.next_free(now, mean)
+        self.slots.next_free(now, mean)
     }
 
     /// Estimates the time until all waiting calls have had their slot and the first of the running

@@ -1,7 +1,10 @@
 //! Workers and their slots, in one list for each load: a least loaded one is found in O(1).
 
+mod lists;
+
 use super::ahead::Place;
 use crate::id::{Slot, WorkerId};
+use lists::Bucket;
 
 /// Index of no entry.
 const NONE: u32 = u32::MAX;
@@ -65,17 +68,15 @@ impl Entry {
         self.is_open() && !self.free.is_empty()
     }
 
+    /// Returns true if the worker takes calls, even if it is paused or held now.
+    const fn is_active(&self) -> bool {
+        matches!(self.state, State::Active | State::Held)
+    }
+
     /// Returns true if the worker takes calls now.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.state, State::Active) && !self.paused
     }
-}
-
-/// A list of workers of equal load: oldest release first.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    head: u32,
-    tail: u32,
 }
 
 /// All workers. A worker that takes calls and has a free slot is in the bucket of its load; all
@@ -146,9 +147,7 @@ impl Slots {
     /// keep its caches warm, but starve the others: their memory would be wasted, and a defective
     /// worker would be noticed late.
     pub(crate) fn take(&mut self) -> Option<Grant> {
-        let word = self.occupied.iter().position(|word| *word != 0)?;
-        let bucket = word * 64 + self.occupied[word].trailing_zeros() as usize;
-        Some(self.grant(self.buckets[bucket].head))
+        self.least_loaded().map(|index| self.grant(index))
     }
 
     /// Takes a slot of this worker, if it takes calls and has a free one.
@@ -286,12 +285,12 @@ impl Slots {
 
     pub(super) fn entry(&self, key: WorkerKey) -> Option<&Entry> {
         let entry = &self.entries[key.index as usize];
-        (entry.generation == key.generation && entry.state != State::Vacant).then_some(entry)
+        (entry.generation == key.generation).then_some(entry)
     }
 
     pub(super) fn entry_mut(&mut self, key: WorkerKey) -> Option<&mut Entry> {
-        self.entry(key)?;
-        self.entries.get_mut(key.index as usize)
+        let entry = &mut self.entries[key.index as usize];
+        (entry.generation == key.generation).then_some(entry)
     }
 
     pub(crate) fn is_retiring(&self, key: WorkerKey) -> bool {
@@ -306,8 +305,16 @@ impl Slots {
 
     /// Returns true if the worker takes calls, even if it is paused or held now.
     pub(crate) fn is_active(&self, key: WorkerKey) -> bool {
-        self.entry(key)
-            .is_some_and(|entry| matches!(entry.state, State::Active | State::Held))
+        self.entry(key).is_some_and(Entry::is_active)
+    }
+
+    /// Returns true if the worker takes calls now.
+    pub(super) fn is_open(&self, key: WorkerKey) -> bool {
+        self.entry(key).is_some_and(Entry::is_open)
+    }
+
+    pub(super) fn active_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.is_active())
     }
 
     /// Returns true if the call of this grant still has its slot, on a worker that takes calls.
@@ -346,54 +353,5 @@ impl Slots {
 
     pub(crate) const fn capacity(&self) -> usize {
         self.capacity
-    }
-
-    /// Puts a worker at the end of the bucket of its load, if it can take calls.
-    fn link(&mut self, index: u32) {
-        let entry = &mut self.entries[index as usize];
-        if !entry.takes() {
-            return;
-        }
-        let load = usize::from(entry.in_use);
-        if load >= self.buckets.len() {
-            self.buckets.resize(
-                load + 1,
-                Bucket {
-                    head: NONE,
-                    tail: NONE,
-                },
-            );
-            self.occupied.resize(load / 64 + 1, 0);
-        }
-        let bucket = &mut self.buckets[load];
-        entry.previous = bucket.tail;
-        entry.next = NONE;
-        let last = std::mem::replace(&mut bucket.tail, index);
-        if last == NONE {
-            bucket.head = index;
-            self.occupied[load / 64] |= 1 << (load % 64);
-        } else {
-            self.entries[last as usize].next = index;
-        }
-    }
-
-    /// Removes a worker from the bucket of its load, if it is in one.
-    fn unlink(&mut self, index: u32) {
-        let entry = &self.entries[index as usize];
-        if !entry.takes() {
-            return;
-        }
-        let (load, previous, next) = (usize::from(entry.in_use), entry.previous, entry.next);
-        match previous {
-            NONE => self.buckets[load].head = next,
-            _ => self.entries[previous as usize].next = next,
-        }
-        match next {
-            NONE => self.buckets[load].tail = previous,
-            _ => self.entries[next as usize].previous = previous,
-        }
-        if self.buckets[load].head == NONE {
-            self.occupied[load / 64] &= !(1 << (load % 64));
-        }
     }
 }

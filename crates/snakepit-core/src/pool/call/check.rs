@@ -84,7 +84,7 @@ impl Shared {
         let (waiter, arrival) = oneshot::channel();
         match self.lock().claim(key, || waiter)? {
             Claimed::Granted(granted) => return Some(Lease::new(Arc::clone(self), granted)),
-            Claimed::Waits(effects) => self.apply(*effects),
+            Claimed::Waits(effects) => self.apply(effects),
         }
         Arrival::new(Arc::clone(self), arrival).slot().await?.ok()
     }

@@ -7,7 +7,7 @@ use crate::schedule::{Claim, WorkerKey};
 pub(crate) enum Claimed {
     Granted(Granted),
     /// The claim gets the next slot of the worker.
-    Waits(Box<Effects>),
+    Waits(Effects),
 }
 
 impl State {
@@ -19,10 +19,7 @@ impl State {
     ) -> Option<Claimed> {
         match self.scheduler.claim(key, waiter) {
             Claim::Granted(grant) => Some(Claimed::Granted(self.granted(grant))),
-            Claim::Waits => Some(Claimed::Waits(Box::new(Effects {
-                recalls: self.call_back(key).into_iter().collect(),
-                ..Effects::default()
-            }))),
+            Claim::Waits => Some(Claimed::Waits(self.recalled(key))),
             Claim::Refused => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effects, ReadyWorker, Spare, State};
+use super::{Effects, Further, ReadyWorker, Spare, State};
 use crate::error::{Error, StartError};
 use crate::schedule::WorkerKey;
 use crate::worker::Worker;
@@ -17,11 +17,14 @@ impl State {
     /// ahead of their turn come back, since they count as queued.
     pub(crate) fn begin_close(&mut self, error: Error) -> Effects {
         self.closing = true;
-        Effects {
+        let further = Further {
             failed: Some((self.scheduler.drain_queue(), error)),
             recalls: self.call_all_back(),
+            ..Further::default()
+        };
+        Effects {
             changed: true,
-            ..Effects::default()
+            ..further.into()
         }
     }
 
@@ -30,10 +33,13 @@ impl State {
     pub(crate) fn give_up(&mut self, start: &Arc<StartError>, error: Error) -> Effects {
         self.gave_up = Some(Arc::clone(start));
         let none = self.scheduler.active() == 0;
-        Effects {
+        let further = Further {
             failed: none.then(|| (self.scheduler.drain_queue(), error)),
+            ..Further::default()
+        };
+        Effects {
             changed: true,
-            ..Effects::default()
+            ..further.into()
         }
     }
 

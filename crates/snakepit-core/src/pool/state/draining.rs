@@ -27,8 +27,7 @@ impl State {
         let retired = self.scheduler.retire(key);
         Effects {
             lost: retired.lost,
-            recalls: self.call_back(key).into_iter().collect(),
-            ..Effects::default()
+            ..self.recalled(key)
         }
     }
 
@@ -45,9 +44,8 @@ impl State {
         let retired = self.scheduler.retire(key);
         let effects = Effects {
             lost: retired.lost,
-            recalls: self.call_back(key).into_iter().collect(),
             changed: true,
-            ..Effects::default()
+            ..self.recalled(key)
         };
         Some((retired.idle.is_some(), effects))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{State, Waiter};
+use super::{Effects, Further, State, Waiter};
 use crate::id::{CallId, WorkerId};
 use crate::schedule::Grant;
 use crate::worker::Worker;
@@ -51,11 +51,14 @@ impl State {
         }
     }
 
-    /// Returns the grants of waiting calls with their workers.
-    pub(super) fn granted_all(&self, wakes: Vec<(Waiter, Grant)>) -> Vec<(Waiter, Granted)> {
+    /// Wakes waiting calls that got slots.
+    pub(super) fn woken(&self, wakes: Vec<(Waiter, Grant)>) -> Effects {
         let wakes = wakes.into_iter();
-        wakes
-            .map(|(waiter, grant)| (waiter, self.granted(grant)))
-            .collect()
+        let wakes = wakes.map(|(waiter, grant)| (waiter, self.granted(grant)));
+        let further = Further {
+            wakes: wakes.collect(),
+            ..Further::default()
+        };
+        further.into()
     }
 }

@@ -46,14 +46,10 @@ impl State {
             .or(own)
             .and_then(|key| self.scheduler.take_alone(key));
         let granted = grant.map(|grant| self.granted(grant));
-        let recall = reserved.and_then(|key| self.call_back(key));
         Ok(Isolation {
             reserved,
             granted,
-            effects: Effects {
-                recalls: recall.into_iter().collect(),
-                ..Effects::default()
-            },
+            effects: reserved.map(|key| self.recalled(key)).unwrap_or_default(),
         })
     }
 
@@ -67,10 +63,9 @@ impl State {
         self.reserved = false;
         let (wakes, lost) = self.scheduler.unhold(key);
         Effects {
-            wakes: self.granted_all(wakes),
             lost,
             changed: true,
-            ..Effects::default()
+            ..self.woken(wakes)
         }
     }
 }

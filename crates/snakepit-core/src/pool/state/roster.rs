@@ -27,10 +27,9 @@ impl State {
         }
         self.workers.insert(key, live);
         let effects = Effects {
-            wakes: self.granted_all(wakes),
             lost,
             changed: true,
-            ..Effects::default()
+            ..self.woken(wakes)
         };
         Some((key, effects))
     }
@@ -84,19 +83,15 @@ impl State {
     /// Gives a worker that does not respond no further calls for now.
     pub(crate) fn pause(&mut self, key: WorkerKey) -> Effects {
         self.scheduler.pause(key);
-        Effects {
-            recalls: self.call_back(key).into_iter().collect(),
-            ..Effects::default()
-        }
+        self.recalled(key)
     }
 
     /// Gives a worker calls again. Waiting calls get its slots.
     pub(crate) fn resume(&mut self, key: WorkerKey) -> Effects {
         let resumed = self.scheduler.resume(key);
         Effects {
-            wakes: self.granted_all(resumed.wakes),
             lost: resumed.lost,
-            ..Effects::default()
+            ..self.woken(resumed.wakes)
         }
     }
 }
