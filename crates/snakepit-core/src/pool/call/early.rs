@@ -36,7 +36,8 @@ impl Attempt<'_> {
         if lease.early.is_none() {
             return Ok(Ended::Slot(lease));
         }
-        self.call_early(lease).await
+        // Boxed, so that a call that only waits does not carry the room for it.
+        Box::pin(self.call_early(lease)).await
     }
 
     /// Makes a call that is sent ahead. It may come back and get a free slot.

@@ -76,9 +76,14 @@ impl Lease {
         self.since = Some(now);
     }
 
-    /// Like [`begin`](Self::begin), for a call that has waited.
-    pub(super) fn begin_queued(&mut self, items: u64, queued: Instant, ticket: Ticket) {
-        let now = Instant::now();
+    /// Like [`begin`](Self::begin), for a call that has waited since `queued`.
+    pub(super) fn begin_queued(
+        &mut self,
+        items: u64,
+        queued: Instant,
+        now: Instant,
+        ticket: Ticket,
+    ) {
         self.begin(items, now);
         match &mut self.early {
             Some(early) => early.queued = queued,

@@ -51,16 +51,16 @@ impl Waiting {
             Some((until, _)) => timeout_at(until, self.arrival.slot()).await,
             None => Ok(self.arrival.slot().await),
         };
-        let shared = self.arrival.shared();
+        let (shared, now) = (self.arrival.shared(), Instant::now());
         match (answer, limit) {
             // The slot arrived, but this task was resumed too late. The slot goes to the next call.
-            (Ok(Some(Ok(_))), Some((until, after))) if until <= Instant::now() => {
+            (Ok(Some(Ok(_))), Some((until, after))) if until <= now => {
                 self.outcome = Some(Outcome::QueueTimeout);
                 Err(shared.timeout(Phase::Queue, after))
             }
             (Ok(Some(Ok(mut lease))), _) => {
                 self.outcome = None;
-                lease.begin_queued(self.items, self.since, self.ticket);
+                lease.begin_queued(self.items, self.since, now, self.ticket);
                 Ok(lease)
             }
             (Ok(Some(Err(error))), _) => {

@@ -13,7 +13,7 @@ use crate::worker::CancelStep;
 impl State {
     /// Notes that a call that has waited since `queued` has its slot.
     pub(crate) fn began(&mut self, ticket: Ticket, grant: Grant, queued: Instant, now: Instant) {
-        self.nested.remove(&ticket);
+        self.leave_nested(ticket);
         self.scheduler.started(grant, now);
         self.waited(now.saturating_duration_since(queued));
     }
@@ -21,7 +21,7 @@ impl State {
     /// Removes a call from the queue and counts it.
     pub(crate) fn leave_queue(&mut self, ticket: Ticket, outcome: Outcome, items: u64) {
         self.scheduler.cancel(ticket);
-        self.nested.remove(&ticket);
+        self.leave_nested(ticket);
         self.record(outcome, items);
     }
 
