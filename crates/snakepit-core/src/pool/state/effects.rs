@@ -1,8 +1,8 @@
 //! The consequences of a change of the state, for when the lock is released.
 
-use super::{Granted, Recall, Waiter};
+use super::{Granted, Recall, State, Waiter};
 use crate::error::Error;
-use crate::schedule::{Lost, WorkerKey};
+use crate::schedule::{Grant, Lost, WorkerKey};
 
 /// The consequences of a change: calls to wake, and what other parts of the pool must know. Each
 /// call makes two of them, so they are small.
@@ -40,5 +40,30 @@ impl From<Further> for Effects {
             further: Some(Box::new(further)),
             ..Self::default()
         }
+    }
+}
+
+impl State {
+    /// Wakes waiting calls that got slots.
+    pub(super) fn woken(&self, wakes: Vec<(Waiter, Grant)>) -> Effects {
+        let wakes = wakes.into_iter();
+        let wakes = wakes.map(|(waiter, grant)| (waiter, self.granted(grant)));
+        let further = Further {
+            wakes: wakes.collect(),
+            ..Further::default()
+        };
+        further.into()
+    }
+
+    /// Makes a worker return the calls that were sent ahead to it. The caller has ensured that no
+    /// more are sent.
+    pub(super) fn recalled(&mut self, key: WorkerKey) -> Effects {
+        self.call_back(key).map_or_else(Effects::default, |recall| {
+            let further = Further {
+                recalls: vec![recall],
+                ..Further::default()
+            };
+            further.into()
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Effects, Further, State, Waiter};
+use super::State;
 use crate::id::{CallId, WorkerId};
 use crate::schedule::Grant;
 use crate::worker::Worker;
@@ -49,16 +49,5 @@ impl State {
                 queued: Instant::now(),
             }),
         }
-    }
-
-    /// Wakes waiting calls that got slots.
-    pub(super) fn woken(&self, wakes: Vec<(Waiter, Grant)>) -> Effects {
-        let wakes = wakes.into_iter();
-        let wakes = wakes.map(|(waiter, grant)| (waiter, self.granted(grant)));
-        let further = Further {
-            wakes: wakes.collect(),
-            ..Further::default()
-        };
-        further.into()
     }
 }

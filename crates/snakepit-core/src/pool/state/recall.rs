@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effects, Further, State};
+use super::State;
 use crate::id::{CallId, Slot};
 use crate::schedule::{Grant, WorkerKey};
 use crate::worker::Worker;
@@ -15,23 +15,13 @@ pub(crate) struct Recall {
 }
 
 impl State {
-    fn call_back(&mut self, key: WorkerKey) -> Option<Recall> {
+    /// Calls back the calls that were sent ahead to a worker. The caller has ensured that no more
+    /// are sent.
+    pub(super) fn call_back(&mut self, key: WorkerKey) -> Option<Recall> {
         let live = self.workers.get(key).filter(|live| live.ahead)?;
         let calls = self.scheduler.call_back(key);
         let worker = Arc::clone(&live.worker);
         (!calls.is_empty()).then_some(Recall { worker, calls })
-    }
-
-    /// Makes a worker return the calls that were sent ahead to it. The caller has ensured that no
-    /// more are sent.
-    pub(super) fn recalled(&mut self, key: WorkerKey) -> Effects {
-        self.call_back(key).map_or_else(Effects::default, |recall| {
-            let further = Further {
-                recalls: vec![recall],
-                ..Further::default()
-            };
-            further.into()
-        })
     }
 
     /// Calls back the calls behind the one that has this grant of `worker`. Nothing more is sent
