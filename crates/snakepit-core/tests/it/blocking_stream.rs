@@ -124,7 +124,8 @@ async fn a_reader_that_is_kept_delays_no_other_deadline() {
         ends: Arc::new(Mutex::new(Some((within, go)))),
     };
     let pool = Pool::start(config(1), Arc::new(profile)).unwrap();
-    let brief = CallOptions::new().timeout(Duration::from_millis(20));
+    // Long enough for the threads of the test to start on a busy machine.
+    let brief = CallOptions::new().timeout(Duration::from_millis(250));
     let open = |tool: &'static str| pool.execute_stream(tool, payload(1), &brief);
     let mut kept = open("blocks").await.unwrap();
     let reader = std::thread::spawn(move || {
