@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(few.pools.len(), 100);
         let error = read::<Report>(document(100_000).as_bytes(), REPORT).unwrap_err();
         assert!(error.to_string().contains("more than"), "{error}");
-        // What a host sends of a large pool.
+        // A report of a large pool, as a host sends it.
         let pool = crate::PoolReport {
             workers: vec![crate::WorkerReport::default(); 20_000],
             ..Default::default()

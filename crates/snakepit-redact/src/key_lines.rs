@@ -67,7 +67,7 @@ impl KeyLines {
         }
         let rest = &text[at..];
         match &mut self.open {
-            // What follows a mark in its line is masked with the line.
+            // The text after a mark is masked together with the line of the mark.
             Some(open) if at == 0 => {
                 let parts = parts(rest, true, &mut out);
                 masked |= parts.found;

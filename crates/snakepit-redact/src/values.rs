@@ -305,7 +305,7 @@ impl<'t> Reader<'t> {
         ];
         let rest = &self.text[at..];
         let word = &rest[..rest.find(ends).unwrap_or(rest.len())];
-        // What is escaped more often than the sign belongs to the value.
+        // Text that is escaped more often than the sign belongs to the value.
         let mut ends = END_OF_ENCODED.find_iter(word);
         let end = ends.find(|end| end.len() <= sign.len());
         let end = end.map_or(word.len(), |end| end.start());

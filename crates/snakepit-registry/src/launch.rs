@@ -158,9 +158,9 @@ pub(crate) fn null(write: bool) -> io::Result<OwnedFd> {
     clear_of_stdio(file.into())
 }
 
-/// Moves a descriptor above the standard ones. A host that has closed its own standard descriptors
-/// gets their numbers for new ones, which would be overwritten in the child before they are used,
-/// or stay closed at exec.
+/// Moves a descriptor above the standard ones. If the host has closed its own standard descriptors,
+/// new descriptors get their numbers; the child would overwrite them before they are used, or close
+/// them at exec.
 fn clear_of_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     clear_below(fd, 3)
 }

@@ -167,7 +167,7 @@ fn mismatch<'a>(
         steps: Vec::new(),
     };
     if let Some(any) = schema.get("anyOf").and_then(Json::as_array) {
-        // What is wrong inside of an alternative says more than that it is none of them.
+        // An error inside one alternative is more useful than "matches none of them".
         let mut best = whole();
         for schema in any {
             let wrong = mismatch(schema, value, depth, steps)?;

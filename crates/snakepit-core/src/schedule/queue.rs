@@ -12,7 +12,7 @@ use super::fair::Fair;
 use super::{Grant, QueueBound, SlotRequest, WorkerKey};
 use crate::id::SessionId;
 
-/// Index of no entry.
+/// Index that stands for "no entry".
 const NONE: u32 = u32::MAX;
 
 /// A place in the queue.

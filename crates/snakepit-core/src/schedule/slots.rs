@@ -6,7 +6,7 @@ use super::ahead::Place;
 use crate::id::{Slot, WorkerId};
 use lists::Bucket;
 
-/// Index of no entry.
+/// Index that stands for "no entry".
 const NONE: u32 = u32::MAX;
 
 /// Identity of one worker of a scheduler; never valid for another worker.

@@ -1,7 +1,7 @@
 //! Turns in the order of their rounds: 64 lists and a bit for each, so that the next turn is found
 //! in O(1).
 
-/// Index of no entry.
+/// Index that stands for "no entry".
 const NONE: u32 = u32::MAX;
 
 /// Number of rounds that a wheel can distinguish.

@@ -1,4 +1,4 @@
-//! What a client receives piece by piece: stacks, events and lines.
+//! The entries that a client receives one by one: stacks, events and lines.
 
 use serde_json::Value as Json;
 use snakepit_core::error::{StackFrame, Stacks, ThreadStack};

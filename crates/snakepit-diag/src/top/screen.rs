@@ -185,7 +185,7 @@ impl Screen {
     /// Shows a text in place of the list.
     pub(super) fn show(&mut self, title: String, mut lines: Vec<String>, at_end: bool) {
         lines.truncate(LINES);
-        // What was asked for is here.
+        // The requested text has arrived.
         self.notice = None;
         let first = if at_end {
             lines.len().saturating_sub(SHOWN)

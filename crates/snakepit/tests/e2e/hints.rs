@@ -234,7 +234,7 @@ async fn every_way_of_a_call_has_the_same_checks_and_paths() {
             Ok(mut stream) => stream.next().await.unwrap().unwrap_err(),
         };
         assert_eq!(path(error), expected);
-        // What the schema says by itself is said before anything is sent, with the same path.
+        // A violation of the schema is reported before anything is sent, with the same path.
         let sizes = args! { "x" => args! { "b c" => ["1"] } };
         let error = snakepit.execute::<i64>("numbers", sizes).await.unwrap_err();
         let place = (ErrorCode::WrongArgument, "x[\"b c\"][0]".to_owned());

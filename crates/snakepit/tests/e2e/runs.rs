@@ -85,7 +85,7 @@ fn each_command_reads_the_host_that_runs_and_a_dead_one_only_by_its_name() {
         "{status:?}"
     );
     assert_eq!(host.run(&["status", "--run", &own[..25]]).status, Some(0));
-    // What can be read is listed.
+    // The readable runs are listed.
     let listed = host.run(&["ps", "--all"]);
     let lines: Vec<_> = listed.stdout.lines().collect();
     assert!(

@@ -139,7 +139,7 @@ impl<T: Drain> InFlight<Answer<T>> {
     }
 
     /// Notes, once, that the call is in its connection: the next waiting call may follow it.
-    /// Returns `true` if the call was called back before.
+    /// Returns `true` if the pool had recalled the call before.
     pub(super) fn tell_sent(&mut self) -> bool {
         let Some(lease) = &mut self.lease else {
             return false;

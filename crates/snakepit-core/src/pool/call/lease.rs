@@ -130,7 +130,7 @@ impl Lease {
         self.since = Some(since);
     }
 
-    /// Time at which the call got its place. `None` if it has none yet.
+    /// Time at which the call got its slot, or was sent ahead. `None` until its caller knows.
     pub(super) const fn since(&self) -> Option<Instant> {
         self.since
     }

@@ -19,7 +19,7 @@ static POOLS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 pub(super) struct Nesting(MutexGuard<'static, Vec<Weak<Shared>>>);
 
 impl Nesting {
-    /// Acquires the right.
+    /// Acquires the right to let a nested call wait. Blocks while another call has it.
     pub(super) fn acquire() -> Self {
         Self(POOLS.lock().unwrap_or_else(PoisonError::into_inner))
     }

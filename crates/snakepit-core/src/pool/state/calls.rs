@@ -88,7 +88,7 @@ impl State {
     }
 
     /// Notes that a call is in the connection of its slot: the next waiting call may follow it.
-    /// Returns `true` if the call was called back before.
+    /// Returns `true` if the pool had recalled the call before.
     pub(crate) fn sent(&mut self, grant: Grant) -> (bool, Effects) {
         let called_back = self.scheduler.is_called_back(grant);
         let next = self.scheduler.sent(grant);

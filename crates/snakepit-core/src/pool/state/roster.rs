@@ -80,13 +80,13 @@ impl State {
         self.failed_start.clone()
     }
 
-    /// Gives a worker that does not respond no further calls for now.
+    /// Takes a worker that does not respond out of service for now.
     pub(crate) fn pause(&mut self, key: WorkerKey) -> Effects {
         self.scheduler.pause(key);
         self.recalled(key)
     }
 
-    /// Gives a worker calls again. Waiting calls get its slots.
+    /// Returns a paused worker to service. Waiting calls get its slots.
     pub(crate) fn resume(&mut self, key: WorkerKey) -> Effects {
         let resumed = self.scheduler.resume(key);
         Effects {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::id::SessionId;
 use crate::schedule::WorkerKey;
 
-/// Index of no entry.
+/// Index that stands for "no entry".
 const NONE: u32 = u32::MAX;
 
 /// Sessions remembered; the one unused for longest is forgotten first.

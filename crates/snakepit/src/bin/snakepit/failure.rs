@@ -136,7 +136,7 @@ pub(crate) fn wants_colour(terminal: bool) -> bool {
     terminal && !is_dumb() && !unwanted()
 }
 
-/// Returns whether the terminal knows no more than lines of text.
+/// Returns whether the terminal can only print lines of text (`TERM=dumb`).
 pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

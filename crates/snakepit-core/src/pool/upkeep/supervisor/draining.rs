@@ -29,8 +29,8 @@ impl Supervisor {
         self.stop(key, if stuck { Duration::ZERO } else { grace });
     }
 
-    /// Replaces at once a worker with a call that cannot be stopped, or that was interrupted in an
-    /// unknown state. The worker ends with its other calls.
+    /// Replaces a worker at once, because one of its calls cannot be stopped, or because it was
+    /// interrupted in an unknown state. The old worker ends after its other calls.
     pub(super) fn renew(&mut self, key: WorkerKey, reason: RecycleReason) {
         let config = &self.shared.config;
         let mut until = Instant::now().checked_add(config.recycle.max_drain);

@@ -62,7 +62,7 @@ def _is_closed(link):
 
 
 def before_silent_connections():
-    """Takes all places, and reports how many connections, also of others, were closed."""
+    """Open silent connections to the limit; report how many were closed, own and others."""
     global KEPT
     began = time.monotonic()
     ready, ask, answer = os.pipe(), os.pipe(), os.pipe()

@@ -27,7 +27,7 @@ type Checked = Result<(), &'static str>;
 /// Checks the metadata of a message, and its schema if it has one.
 ///
 /// # Errors
-/// It is malformed, says more than its length stands for, or has a type of pickled objects.
+/// The metadata is malformed, claims more than its length allows, or has a type of pickled objects.
 pub(super) fn check(message: &Table<'_>, schema: Option<&Table<'_>>) -> Checked {
     let length = message.length();
     let mut room = Room {
