@@ -33,7 +33,7 @@ mod request;
 mod room;
 mod serving;
 mod source;
-mod spans;
+pub(crate) mod spans;
 mod stacks;
 
 pub use client::{DescribeError, LinkClient};

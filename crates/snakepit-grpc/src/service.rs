@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! [`WorkerEvents`] is the other direction: it reads the events of a worker that serves
-//! `StreamTelemetry` itself.
+//! [`GrpcWorker`] is the other direction: the client of a worker that serves `BridgeService` itself.
+//! [`WorkerEvents`] reads the events of such a worker, and [`WorkerServer`] is one in Rust.
 //!
 //! *Limits*: there is no TLS, so TCP is for loopback addresses only. The host itself does not serve
 //! `StreamTelemetry`. By default gRPC clients accept answers of up to 4 MiB.
@@ -52,9 +52,13 @@ mod tool_specs;
 mod values;
 mod variables;
 mod watch;
+mod worker;
 mod worker_events;
+mod worker_server;
 
 pub use gateway::{Gateway, GatewayCall, GatewayStream, PeerTool};
 pub use serve::{Address, Scope, ServeError, ServeOptions, Serving, Token, TokenError};
 pub use server::BridgeServer;
+pub use worker::{Capabilities, ConnectError, GrpcWorker, LOST, PeerCheck};
 pub use worker_events::{EventsEnd, WorkerEvents};
+pub use worker_server::{WorkerChunks, WorkerServer, WorkerTools};

@@ -21,6 +21,9 @@ pub const ADAPTER: &str = "SNAKEPIT_WORKER_ADAPTER";
 /// The number of slots.
 pub const SLOTS: &str = "SNAKEPIT_WORKER_SLOTS";
 
+/// Path of the Unix socket on which a worker that serves gRPC itself may listen.
+pub const SOCKET: &str = "SNAKEPIT_WORKER_SOCKET";
+
 /// Thread safety checks: `off`, `warn`, `report` or `strict`.
 pub const THREAD_SAFETY_CHECKS: &str = "SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS";
 

@@ -7,19 +7,26 @@
 
 #[path = "it/service/host.rs"]
 mod host;
+#[path = "it/venv.rs"]
+mod venv;
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use snakepit_core::host_tools::HostStateConfig;
 use snakepit_grpc::service::{ServeOptions, Token};
 
+use crate::venv::{interpreter, run};
+
 #[test]
 fn row_83_and_84_grpcio_client_uses_every_rpc_and_rests_with_keepalive() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = match interpreter(&root.join("python/tests/grpc/requirements.txt")) {
+    let python = match interpreter(
+        &root.join("python/tests/grpc/requirements.txt"),
+        "grpcio-venv",
+    ) {
         Ok(python) => python,
         Err(reason) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{reason}"),
         Err(reason) => {
@@ -87,46 +94,4 @@ fn skipped(why: &str) {
 
 fn last_line(text: &str) -> &str {
     text.trim_end().lines().last().unwrap_or_default()
-}
-
-/// Returns the interpreter of a virtual environment with the packages of `requirements`.
-fn interpreter(requirements: &Path) -> Result<PathBuf, String> {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grpcio-venv");
-    let (python, stamp) = (venv.join("bin/python"), venv.join("snakepit-stamp"));
-    let base = std::env::var("SNAKEPIT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let wanted = format!("{base}\n{}", fs::read_to_string(requirements).unwrap());
-    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
-        return Ok(python);
-    }
-    run(Command::new(base)
-        .args(["-m", "venv", "--clear"])
-        .arg(&venv))?;
-    let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]);
-    run(pip.args(["--no-input", "--requirement"]).arg(requirements))?;
-    fs::write(&stamp, wanted).unwrap();
-    Ok(python)
-}
-
-/// Returns the output of a command, also as the error if it fails.
-fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.stdin(Stdio::null()).output();
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output.map_err(|error| error.to_string())?;
-    let printed = [stdout, stderr].concat();
-    let printed = String::from_utf8_lossy(&printed).into_owned();
-    if status.success() {
-        Ok(printed)
-    } else {
-        Err(printed)
-    }
 }

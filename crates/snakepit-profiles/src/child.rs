@@ -182,6 +182,12 @@ impl Process {
         }
     }
 
+    /// Returns the tracker of the tasks that watch it.
+    #[cfg(feature = "command")]
+    pub(crate) fn tasks(&self) -> TaskTracker {
+        self.tasks.clone()
+    }
+
     /// Returns the process id of the leader.
     pub(crate) fn pid(&self) -> u32 {
         self.group.pid

@@ -51,6 +51,21 @@ const THREADS: &[&str] = &[
 
 const SEARCH_PATH: &str = "PYTHONPATH";
 
+/// Assembles the environment of a program of which nothing is known.
+#[cfg(feature = "command")]
+pub(crate) fn plain(
+    parent: impl IntoIterator<Item = (OsString, OsString)>,
+    inherit: &[String],
+    own: &BTreeMap<String, String>,
+) -> Environment {
+    let inherited = parent.into_iter().filter(|(name, _)| passes(name, inherit));
+    let mut environment: Environment = inherited.collect();
+    // A worker that runs Python would otherwise keep its last lines for itself.
+    environment.insert("PYTHONUNBUFFERED".into(), "1".into());
+    environment.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
+    environment
+}
+
 /// Assembles the environment from `parent`, the settings, and the directory of the worker runtime,
 /// if the interpreter does not find that itself.
 pub(crate) fn build(

@@ -1,6 +1,9 @@
 //! One error for each way in which a start fails: what happened, the last output, one thing to do.
 
+use std::path::Path;
+
 use snakepit_core::error::{ErrorCode, StartError, ToolError};
+use snakepit_core::id::WorkerId;
 use snakepit_core::worker::{StartContext, WorkerExit};
 use snakepit_registry::{Error, SpawnProblem};
 
@@ -19,32 +22,67 @@ pub(crate) struct Failure<'a> {
     pub(crate) process: &'a Process,
 }
 
-/// Returns the error of a process that could not be created.
-pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
-    let executable = recipe.interpreter.executable.display();
+/// Returns the problem of the program itself.
+///
+/// # Errors
+/// The error of a process that could not be created for any other reason.
+pub(crate) fn common<'a>(
+    program: &str,
+    working_dir: &Path,
+    reason: &'a NotStarted,
+) -> Result<&'a SpawnProblem, StartError> {
     let problem = match reason {
         NotStarted::Registry(Error::Spawn { problem, .. }) => problem,
         NotStarted::Registry(error) => {
             let message = format!("no worker can be recorded ({}): {error}", error.code());
             let mut start = StartError::new(ErrorCode::StartFailed, message);
             start.help = Some(error.help().to_owned());
-            return start;
+            return Err(start);
         }
         NotStarted::System(error) => {
-            let message = format!("{executable} cannot be watched: {error}");
+            let message = format!("{program} cannot be watched: {error}");
             let mut start = StartError::new(ErrorCode::StartFailed, message);
             start.help = Some("check the limits on open files and memory".to_owned());
-            return start;
+            return Err(start);
         }
     };
-    if !recipe.working_dir.is_dir() || matches!(problem, SpawnProblem::WorkingDir(_)) {
-        let dir = recipe.working_dir.display();
+    if !working_dir.is_dir() || matches!(problem, SpawnProblem::WorkingDir(_)) {
+        let dir = working_dir.display();
         let message = format!("the working directory {dir} does not exist");
         let mut error = StartError::new(ErrorCode::InvalidConfig, message);
         error.help = Some("create it, or set another `working_dir`".to_owned());
         error.permanent = true;
-        return error;
+        return Err(error);
     }
+    Ok(problem)
+}
+
+/// Creates an error with the last output of the process, and its exit.
+pub(crate) fn with_output(process: &Process, code: ErrorCode, message: String) -> StartError {
+    let mut error = StartError::new(code, message);
+    let exit = process.exit();
+    let output = exit
+        .as_ref()
+        .map_or_else(|| process.output(), |exit| exit.output.clone());
+    let first = output.len().saturating_sub(LINES);
+    error.output = output[first..].to_vec();
+    error.exit = exit.map(|exit| exit.reason);
+    error
+}
+
+/// Describes a process that ended before it was ready.
+pub(crate) fn ended_early(worker: &WorkerId, exit: &WorkerExit) -> String {
+    let phrase = phrase(&exit.reason);
+    format!("worker `{worker}` {phrase} before it was ready")
+}
+
+/// Returns the error of a process that could not be created.
+pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
+    let executable = recipe.interpreter.executable.display();
+    let problem = match common(&executable.to_string(), &recipe.working_dir, reason) {
+        Ok(problem) => problem,
+        Err(error) => return error,
+    };
     let message = format!("{executable} cannot be started: {problem}");
     let gone = matches!(problem, SpawnProblem::NotFound);
     let code = if gone {
@@ -65,11 +103,7 @@ pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
 impl Failure<'_> {
     /// Returns the error of a process that ended before it was ready.
     pub(crate) fn exited(&self, exit: &WorkerExit) -> StartError {
-        let worker = &self.context.worker;
-        let message = format!(
-            "worker `{worker}` {} before it was ready",
-            phrase(&exit.reason)
-        );
+        let message = ended_early(&self.context.worker, exit);
         let mut error = self.error(ErrorCode::StartFailed, message);
         let hint = self.hint(&error.output);
         error.permanent = hint.permanent;
@@ -184,15 +218,7 @@ impl Failure<'_> {
     }
 
     fn error(&self, code: ErrorCode, message: String) -> StartError {
-        let mut error = StartError::new(code, message);
-        let exit = self.process.exit();
-        let output = exit
-            .as_ref()
-            .map_or_else(|| self.process.output(), |exit| exit.output.clone());
-        let first = output.len().saturating_sub(LINES);
-        error.output = output[first..].to_vec();
-        error.exit = exit.map(|exit| exit.reason);
-        error
+        with_output(self.process, code, message)
     }
 
     /// Derives code and help from the output.

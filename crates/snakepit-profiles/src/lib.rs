@@ -5,6 +5,8 @@
 //! [`Interpreter`] and the worker runtime once, opens a socket in a private directory, and starts
 //! processes that connect to it. [`PythonConfig`] holds the settings.
 //!
+//! `CommandProfile` (feature `command`) starts any executable that serves the gRPC `BridgeService`.
+//!
 //! [`Compatibility`] lists the libraries that several threads of one worker may use, [`Installed`]
 //! the versions that an interpreter has, and [`recommend_profile`] draws the conclusion.
 //!
@@ -16,6 +18,8 @@ mod config;
 
 mod ask;
 mod bridge;
+#[cfg(feature = "command")]
+mod command;
 mod environment;
 mod interpreter;
 pub mod variables;
@@ -33,6 +37,7 @@ mod child;
 mod cpu;
 mod explained;
 mod failure;
+mod ground;
 mod launch;
 mod masking;
 mod memory;
@@ -48,6 +53,8 @@ mod tree;
 mod worker;
 mod wrapper;
 
+#[cfg(feature = "command")]
+pub use command::{CommandConfig, CommandProfile, Readiness};
 pub use compatibility::{
     Compatibility, CompatibilityReport, Library, LibraryCheck, Safety, Threading, Verdict,
 };

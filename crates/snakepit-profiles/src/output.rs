@@ -1,6 +1,9 @@
 //! Output of workers: drained from the first byte to the last, and logged as lines.
 
+#[cfg(feature = "command")]
+mod announcements;
 mod lines;
+mod logged;
 mod text;
 mod window;
 
@@ -15,9 +18,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::Level;
 
+#[cfg(feature = "command")]
+use announcements::Announcements;
 use lines::{Part, Splitter, levelled};
+use logged::{level_of, log};
 use text::Text;
 use window::Window;
 
@@ -85,6 +90,8 @@ enum What {
 pub(crate) struct Log {
     way: mpsc::Sender<Line>,
     last: LastLines<LogLine>,
+    #[cfg(feature = "command")]
+    announcements: Option<Announcements>,
 }
 
 impl Log {
@@ -97,49 +104,20 @@ impl Log {
                 log(&line);
             }
         })?;
-        Ok(Self { way, last })
+        Ok(Self {
+            way,
+            last,
+            #[cfg(feature = "command")]
+            announcements: None,
+        })
     }
-}
 
-fn level_of(python: u8) -> Level {
-    match python {
-        40.. => Level::ERROR,
-        30.. => Level::WARN,
-        20.. => Level::INFO,
-        10.. => Level::DEBUG,
-        _ => Level::TRACE,
-    }
-}
-
-fn log(line: &Line) {
-    let Line { worker, stream, .. } = line;
-    match &line.what {
-        What::Progress(text) => {
-            let text = text.shown();
-            tracing::debug!(target: "snakepit::progress", %worker, stream, "{text}");
-        }
-        What::Line(level, text) => {
-            let text = text.shown();
-            match level_of(*level) {
-                Level::ERROR => {
-                    tracing::error!(target: "snakepit::worker", %worker, stream, "{text}")
-                }
-                Level::WARN => {
-                    tracing::warn!(target: "snakepit::worker", %worker, stream, "{text}")
-                }
-                Level::INFO => {
-                    tracing::info!(target: "snakepit::worker", %worker, stream, "{text}")
-                }
-                Level::DEBUG => {
-                    tracing::debug!(target: "snakepit::worker", %worker, stream, "{text}")
-                }
-                Level::TRACE => {
-                    tracing::trace!(target: "snakepit::worker", %worker, stream, "{text}")
-                }
-            }
-        }
-        What::Dropped(count) => {
-            tracing::warn!(target: "snakepit::worker", %worker, stream, count, "{count} lines were dropped");
+    /// Returns a log that also passes on what follows `prefix` in a line.
+    #[cfg(feature = "command")]
+    pub(crate) fn announcing(&self, prefix: &str, way: mpsc::Sender<String>) -> Self {
+        Self {
+            announcements: Some(Announcements::new(prefix, way)),
+            ..self.clone()
         }
     }
 }
@@ -231,6 +209,10 @@ async fn read(
                 Some(masked) => masked,
                 None => text.into_owned(),
             };
+            #[cfg(feature = "command")]
+            if let Some(announcements) = &log.announcements {
+                announcements.take(&text);
+            }
             let text = Text { text, left_out };
             tail.push(text.clone());
             let now = Instant::now();

@@ -18,7 +18,7 @@ use crate::output::Log;
 use crate::rendezvous::Rendezvous;
 use crate::run::Run;
 use crate::telemetry::Telemetry;
-use crate::{Interpreter, PythonConfig, bridge};
+use crate::{Interpreter, PythonConfig, bridge, ground};
 
 /// The settings and resources with which workers of one profile are started.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl Recipe {
         slots: NonZeroU16,
         run: Run,
     ) -> Result<Self, StartError> {
-        let working_dir = working_dir(&config)?;
-        check_containment(&config).await?;
+        let working_dir = ground::working_dir(config.working_dir.as_deref())?;
+        ground::check_containment(config.containment, config.dependent).await?;
         let interpreter =
             Interpreter::find(&run, config.interpreter.as_deref(), &working_dir).await?;
         let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?.dir;
@@ -59,12 +59,8 @@ impl Recipe {
             error.permanent = true;
             error
         })?;
-        let no_thread = |error: std::io::Error| {
-            let message = format!("no thread can be started: {error}");
-            StartError::new(ErrorCode::StartFailed, message)
-        };
-        let log = Log::start(run.last_lines().clone()).map_err(no_thread)?;
-        let telemetry = Telemetry::start(run.last_lines().clone()).map_err(no_thread)?;
+        let log = ground::log(&run)?;
+        let telemetry = Telemetry::start(run.last_lines().clone()).map_err(ground::no_thread)?;
         Ok(Self {
             config,
             slots,
@@ -111,14 +107,10 @@ impl Python {
         slots: NonZeroU16,
         run: Option<Run>,
     ) -> Result<Self, StartError> {
-        check_runtime()?;
+        ground::check_runtime()?;
         let run = match run {
             Some(run) => run,
-            None => {
-                let dir = config.data_dir.clone();
-                let opening = tokio::task::spawn_blocking(move || Run::open(dir.as_deref()));
-                opening.await.map_err(|_| closing())??
-            }
+            None => ground::open_run(config.data_dir.clone()).await?,
         };
         let recipe = Recipe::prepare(config, slots, run).await?;
         Ok(Self {
@@ -141,12 +133,7 @@ impl Python {
     }
 
     pub(crate) fn containment(&self) -> Containment {
-        let run = &self.recipe.run;
-        let mut containment = Containment::default();
-        containment.tier = Some(run.containment());
-        containment.mode = Some(self.recipe.config.containment.name());
-        containment.degraded = run.degraded();
-        containment
+        ground::containment(&self.recipe.run, self.recipe.config.containment)
     }
 
     pub(crate) async fn start(
@@ -160,77 +147,4 @@ impl Python {
         let worker = launch(&self.recipe, host.as_ref(), context).await?;
         Ok(Arc::new(worker))
     }
-}
-
-/// Checks for a tokio runtime with timers and I/O, which workers need.
-fn check_runtime() -> Result<(), StartError> {
-    let refuse = |code, message: String, help: String| {
-        let mut error = StartError::new(code, message);
-        error.help = Some(help);
-        error.permanent = true;
-        error
-    };
-    snakepit_core::runtime::current_runtime()
-        .map_err(|error| refuse(error.code, error.to_string(), error.help))?;
-    // tokio has no other check: creating a socket panics without an I/O driver.
-    let socket = std::panic::catch_unwind(|| drop(tokio::net::UnixDatagram::unbound()));
-    socket.map_err(|_| {
-        let help = "build the runtime with `enable_all()`".to_owned();
-        let message = "the tokio runtime has no I/O".to_owned();
-        refuse(ErrorCode::NoRuntime, message, help)
-    })
-}
-
-/// Returns the error of a runtime that is shutting down.
-fn closing() -> StartError {
-    StartError::new(ErrorCode::StartFailed, "the host is shutting down")
-}
-
-/// Rejects a mode of containment that does not work here, before anything is started.
-async fn check_containment(config: &PythonConfig) -> Result<(), StartError> {
-    let mode = config.containment;
-    if !mode.is_strict() {
-        return Ok(());
-    }
-    let refuse = |reason: String, help: &str| {
-        let message = format!("containment `{mode}` does not work: {reason}");
-        let mut error = StartError::new(ErrorCode::NoContainment, message);
-        error.help = Some(help.to_owned());
-        error.permanent = true;
-        error
-    };
-    if !config.dependent {
-        return Err(refuse(
-            "workers with `dependent = false` outlive what would contain them".to_owned(),
-            "leave one of the two settings out",
-        ));
-    }
-    let probed = tokio::task::spawn_blocking(move || mode.probe()).await;
-    probed.map_err(|_| closing())?.map_err(|refusal| {
-        refuse(
-            refusal.to_string(),
-            "choose another mode; `Containment::probe` reports whether one works",
-        )
-    })
-}
-
-/// Returns the absolute path of the workers' directory.
-fn working_dir(config: &PythonConfig) -> Result<PathBuf, StartError> {
-    let dir = config
-        .working_dir
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("."));
-    let reason = match dir.canonicalize() {
-        Ok(dir) if dir.is_dir() => return Ok(dir),
-        Ok(_) => "it is not a directory".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    let message = format!(
-        "the working directory {} cannot be used: {reason}",
-        dir.display()
-    );
-    let mut error = StartError::new(ErrorCode::InvalidConfig, message);
-    error.help = Some("create it, or set another `working_dir`".to_owned());
-    error.permanent = true;
-    Err(error)
 }

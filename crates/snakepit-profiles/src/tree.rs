@@ -19,6 +19,20 @@ pub(crate) fn sum(pid: u32, of_one: impl Fn(u32) -> Option<u64>) -> Option<u64> 
     Some(own + others.into_iter().filter_map(of_one).sum::<u64>())
 }
 
+/// Returns a process, its descendants, its process group and its session.
+#[cfg(feature = "command")]
+pub(crate) fn members(pid: u32) -> Vec<u32> {
+    let mut members = others(pid, &processes());
+    members.push(pid);
+    members
+}
+
+/// Returns true if `other` is a process, or belongs to it.
+#[cfg(feature = "command")]
+pub(crate) fn has(pid: u32, other: u32) -> bool {
+    other == pid || members(pid).contains(&other)
+}
+
 /// The relations of a process.
 #[derive(Clone, Copy, Debug)]
 struct Kin {

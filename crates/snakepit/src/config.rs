@@ -1,5 +1,7 @@
 //! Pools configured by a file and by the environment.
 
+#[cfg(feature = "command")]
+mod command;
 mod env;
 mod health;
 mod heartbeat;
@@ -59,6 +61,11 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// profile = "thread"         # several calls in one process, each on a thread of its own
 /// threads_per_worker = 16
 /// thread_safety_checks = "strict"   # require `__thread_safe__ = True`; default "warn"
+///
+/// [pools.node]                # feature `command`: any executable that serves gRPC
+/// command = ["node", "worker.js"]   # runs in the directory of this file, or in `working_dir`
+/// slots = 4                  # calls that one worker runs at the same time
+/// ready = "socket"           # or "file", "line", an address; default "any"
 ///
 /// [pools.gpu.restart]
 /// max_restarts = 3
@@ -169,6 +176,11 @@ impl Config {
         let mut pools = Vec::with_capacity(raw.pools.len());
         for (name, pool) in raw.pools {
             let location = problem::location(&figment, &format!("pools.{name}"));
+            #[cfg(feature = "command")]
+            if pool.command.is_some() {
+                pools.push(command::build(name, pool, &raw.defaults, location)?);
+                continue;
+            }
             pools.push(build(name, pool.over(&raw.defaults), location)?);
         }
         let mut state = HostStateConfig::new();
@@ -234,6 +246,18 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
         let error = crate::error::config_error(crate::ErrorCode::InvalidConfig, key, message, help);
         BuildError::in_pool(error, &PoolName::from(name.as_str()), location.clone())
     };
+    if raw.command.is_some() {
+        let message = "needs the feature `command` of the library".to_owned();
+        return Err(invalid("command", message, "build the program with it"));
+    }
+    let of_commands = [
+        ("slots", raw.slots.is_some()),
+        ("ready", raw.ready.is_some()),
+    ];
+    if let Some((key, _)) = of_commands.into_iter().find(|(_, set)| *set) {
+        let message = "is for pools with a `command`".to_owned();
+        return Err(invalid(key, message, "remove it, or set `command`"));
+    }
     let threads = raw.threads_per_worker.and_then(|threads| threads.0);
     let profile = match (raw.profile.as_deref(), threads) {
         (None | Some("process"), None) => PythonProfile::Process,

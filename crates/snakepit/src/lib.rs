@@ -42,6 +42,7 @@
 //! |---|---|---|
 //! | `process` | yes | pools of Python worker processes |
 //! | `config` | yes | `snakepit.toml` and `SNAKEPIT_*` |
+//! | `command` | no | pools of executables in any language that serve gRPC |
 //! | `arrow` | no | record batches of arrow-rs in and out of a [`DataFrame`] |
 //! | `bridge` | no | the gRPC service for clients in other languages |
 //! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` select the exporters |
@@ -70,6 +71,8 @@ mod bridge;
 mod builder;
 mod by_name;
 mod call;
+#[cfg(feature = "command")]
+mod command_pool;
 #[cfg(feature = "config")]
 mod config;
 #[cfg(feature = "diag")]
@@ -84,6 +87,7 @@ mod runtime;
 mod schema;
 mod script;
 mod shutdown;
+mod source;
 mod stream;
 #[cfg(feature = "telemetry")]
 mod telemetry;
@@ -155,6 +159,9 @@ pub use snakepit_core::value::{
 };
 #[doc(inline)]
 pub use snakepit_core::worker::{Containment, TelemetryControl, ToolInfo, WorkerProfile};
+#[cfg(feature = "command")]
+#[doc(inline)]
+pub use snakepit_profiles::{CommandConfig, CommandProfile, Readiness};
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use snakepit_profiles::{

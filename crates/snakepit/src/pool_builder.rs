@@ -10,6 +10,7 @@ use std::time::Duration;
 use snakepit_core::pool::FirstStart;
 
 use crate::shutdown::Host;
+use crate::source::Source;
 use crate::with_state::WithState;
 use crate::{
     Affinity, BreakerPolicy, BuildError, HealthConfig, HeartbeatConfig, HostState, Pool,
@@ -27,22 +28,23 @@ pub struct PoolBuilder {
     location: Option<String>,
 }
 
-/// The source of the workers.
-#[derive(Clone, Debug)]
-enum Source {
-    #[cfg(feature = "process")]
-    Python(Box<PythonConfig>, PythonProfile),
-    Profile(Arc<dyn WorkerProfile>),
-}
-
 impl PoolBuilder {
     /// Creates a pool of workers that `profile` starts.
     pub fn with_profile(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Self {
+        Self::of_source(config, Source::Profile(profile))
+    }
+
+    pub(crate) const fn of_source(config: PoolConfig, source: Source) -> Self {
         Self {
             config,
-            source: Source::Profile(profile),
+            source,
             location: None,
         }
+    }
+
+    #[cfg(feature = "command")]
+    pub(crate) const fn source(&mut self) -> &mut Source {
+        &mut self.source
     }
 
     /// Returns the name of the pool.
@@ -200,6 +202,8 @@ impl PoolBuilder {
         match &self.source {
             #[cfg(feature = "process")]
             Source::Python(python, _) => python.data_dir.is_none(),
+            #[cfg(feature = "command")]
+            Source::Command(command) => command.data_dir.is_none(),
             Source::Profile(_) => false,
         }
     }
@@ -209,6 +213,8 @@ impl PoolBuilder {
         match &self.source {
             #[cfg(feature = "process")]
             Source::Python(..) => None,
+            #[cfg(feature = "command")]
+            Source::Command(_) => None,
             Source::Profile(profile) => profile.state(),
         }
     }
@@ -219,7 +225,7 @@ impl PoolBuilder {
         #[cfg(feature = "process")]
         let checked = checked.and_then(|()| match &self.source {
             Source::Python(_, profile) => profile.check(),
-            Source::Profile(_) => Ok(()),
+            _ => Ok(()),
         });
         checked.map_err(|error| BuildError::in_pool(error, self.name(), self.location.clone()))
     }
@@ -238,44 +244,14 @@ impl PoolBuilder {
     }
 }
 
-impl Source {
-    #[cfg(feature = "process")]
-    async fn profile(
-        self,
-        pool: &PoolName,
-        host: &Host,
-    ) -> Result<Arc<dyn WorkerProfile>, BuildError> {
-        let (python, profile) = match self {
-            Self::Python(python, profile) => (python, profile),
-            Self::Profile(profile) => return Ok(profile),
-        };
-        // A pool with its own data directory opens its own run.
-        let run = host.run().filter(|_| python.data_dir.is_none()).cloned();
-        let state = host.state().clone();
-        let started = profile.make(*python, run, state).await;
-        started.map_err(|error| BuildError::Profile {
-            pool: pool.clone(),
-            error: Box::new(error),
-        })
-    }
-
-    #[cfg(not(feature = "process"))]
-    async fn profile(self, _: &PoolName, _: &Host) -> Result<Arc<dyn WorkerProfile>, BuildError> {
-        let Self::Profile(profile) = self;
-        Ok(profile)
-    }
-}
-
 #[cfg(feature = "process")]
 impl PoolBuilder {
     /// Creates a pool of Python workers that serve the tools of `adapter`: `path/to/tools.py`,
     /// `package.module` or `package.module:Class`.
     pub fn new(name: impl Into<PoolName>, adapter: impl Into<String>) -> Self {
-        Self {
-            config: PoolConfig::new(name),
-            source: Source::Python(Box::new(PythonConfig::new(adapter)), PythonProfile::Process),
-            location: None,
-        }
+        let python = Box::new(PythonConfig::new(adapter));
+        let source = Source::Python(python, PythonProfile::Process);
+        Self::of_source(PoolConfig::new(name), source)
     }
 
     /// Sets the Python interpreter. Without it, the interpreter is discovered.
@@ -286,8 +262,14 @@ impl PoolBuilder {
 
     /// Sets the working directory of the workers.
     #[must_use]
-    pub fn working_dir(self, dir: impl Into<PathBuf>) -> Self {
-        self.configure_python(|python| python.working_dir = Some(dir.into()))
+    pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        match &mut self.source {
+            Source::Python(python, _) => python.working_dir = Some(dir.into()),
+            #[cfg(feature = "command")]
+            Source::Command(command) => command.working_dir = Some(dir.into()),
+            Source::Profile(_) => {}
+        }
+        self
     }
 
     /// Adds a directory to the workers' module search path.
@@ -298,10 +280,15 @@ impl PoolBuilder {
 
     /// Sets a variable in the workers' environment.
     #[must_use]
-    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.configure_python(|python| {
-            python.env.insert(name.into(), value.into());
-        })
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let env = match &mut self.source {
+            Source::Python(python, _) => &mut python.env,
+            #[cfg(feature = "command")]
+            Source::Command(command) => &mut command.env,
+            Source::Profile(_) => return self,
+        };
+        env.insert(name.into(), value.into());
+        self
     }
 
     /// Sets the number of threads that numeric libraries in one worker may use.
@@ -343,12 +330,17 @@ impl PoolBuilder {
 
     /// Sets how processes that workers start are contained; see [`ContainmentMode`].
     #[must_use]
-    pub fn containment(self, mode: ContainmentMode) -> Self {
-        self.configure_python(|python| python.containment = mode)
+    pub fn containment(mut self, mode: ContainmentMode) -> Self {
+        match &mut self.source {
+            Source::Python(python, _) => python.containment = mode,
+            #[cfg(feature = "command")]
+            Source::Command(command) => command.containment = mode,
+            Source::Profile(_) => {}
+        }
+        self
     }
 
-    /// Changes any setting of the Python workers. Has no effect on a pool created [with a
-    /// profile](Self::with_profile).
+    /// Changes any setting of the Python workers. Has no effect on other pools.
     #[must_use]
     pub fn configure_python(mut self, change: impl FnOnce(&mut PythonConfig)) -> Self {
         if let Source::Python(python, _) = &mut self.source {

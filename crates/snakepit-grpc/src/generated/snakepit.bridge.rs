@@ -185,6 +185,17 @@ pub struct ExecuteToolResponse {
     #[prost(message, optional, tag = "104")]
     pub error: ::core::option::Option<ToolError>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelCallRequest {
+    /// A call that the worker does not know, or does not run any more, is ignored.
+    #[prost(uint64, tag = "1")]
+    pub call_id: u64,
+    /// Time after which the host kills the worker unless the call is over.
+    #[prost(uint64, tag = "2")]
+    pub grace_us: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelCallResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToolChunk {
     #[prost(string, tag = "1")]
@@ -520,7 +531,7 @@ pub struct DescribeResponse {
     pub pid: u32,
     #[prost(message, repeated, tag = "7")]
     pub tools: ::prost::alloc::vec::Vec<ToolSpec>,
-    /// Abilities of the peer beyond the minimum: "cancel", "many", …
+    /// Abilities of the peer beyond the minimum: "cancel", "many", …; see proto/README.md for those of workers on gRPC.
     #[prost(string, repeated, tag = "8")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The module whose import has switched the GIL on, in an interpreter that started without it.
@@ -1659,6 +1670,31 @@ pub mod bridge_service_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
+        /// Stops the tool of a running call of a worker. The call itself is then answered, with an error of the code SP3002.
+        pub async fn cancel_call(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelCallRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelCallResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/CancelCall",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("snakepit.bridge.BridgeService", "CancelCall"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The host's state, for third-party clients.
         pub async fn register_variable(
             &mut self,
@@ -2066,6 +2102,14 @@ pub mod bridge_service_server {
             request: tonic::Request<tonic::Streaming<super::ExecuteToolRequest>>,
         ) -> std::result::Result<
             tonic::Response<Self::ExecuteToolManyStream>,
+            tonic::Status,
+        >;
+        /// Stops the tool of a running call of a worker. The call itself is then answered, with an error of the code SP3002.
+        async fn cancel_call(
+            &self,
+            request: tonic::Request<super::CancelCallRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelCallResponse>,
             tonic::Status,
         >;
         /// The host's state, for third-party clients.
@@ -2837,6 +2881,51 @@ pub mod bridge_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/CancelCall" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelCallSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::CancelCallRequest>
+                    for CancelCallSvc<T> {
+                        type Response = super::CancelCallResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelCallRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::cancel_call(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelCallSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -22,7 +22,7 @@ use crate::pb;
 
 /// The spans of running calls.
 #[derive(Debug, Default)]
-pub(super) struct Spans {
+pub(crate) struct Spans {
     source: OnceLock<Source>,
     open: Mutex<CallMap<Open>>,
     /// Number of open spans, readable without the lock.
@@ -47,7 +47,7 @@ struct Open {
 
 /// The end of a call, for its span.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ended<'a> {
+pub(crate) enum Ended<'a> {
     /// The call returned a result.
     Good,
     /// The call failed: an error code, and the type of the exception or an empty text.
@@ -58,13 +58,13 @@ pub(super) enum Ended<'a> {
 
 impl Spans {
     /// Sets the worker and pool of the connection. Without them no spans are recorded.
-    pub(super) fn belong(&self, source: Source) {
+    pub(crate) fn belong(&self, source: Source) {
         self.source.get_or_init(|| source);
     }
 
     /// Begins the span of a call that is about to be sent. Returns the context of the span, which
     /// is sent with the call. `None` if the call has no trace.
-    pub(super) fn begin(&self, kind: Kind, request: &Request) -> Option<TraceContext> {
+    pub(crate) fn begin(&self, kind: Kind, request: &Request) -> Option<TraceContext> {
         let parent = request.trace?;
         let context = parent.child();
         if parent.is_sampled()
@@ -90,7 +90,7 @@ impl Spans {
     }
 
     /// Marks the span of a call whose cancellation is requested.
-    pub(super) fn cancel(&self, call: u64) {
+    pub(crate) fn cancel(&self, call: u64) {
         if !self.is_idle()
             && let Some(open) = self.lock().get_mut(&call)
         {
@@ -99,12 +99,12 @@ impl Spans {
     }
 
     /// Discards the span of a call that was not begun or that is answered elsewhere.
-    pub(super) fn forget(&self, call: u64) {
+    pub(crate) fn forget(&self, call: u64) {
         drop(self.take(call));
     }
 
     /// Ends the span of an answered call. `head` is an encoded `WorkerSpan` or empty.
-    pub(super) fn end(&self, call: u64, head: &Bytes, how: Ended<'_>) {
+    pub(crate) fn end(&self, call: u64, head: &Bytes, how: Ended<'_>) {
         if let Some(open) = self.take(call) {
             // A malformed report is ignored.
             let reported = pb::WorkerSpan::decode(&head[..]).ok();
@@ -124,7 +124,7 @@ impl Spans {
     }
 
     /// Ends all spans, because the worker is gone for this reason.
-    pub(super) fn lose(&self, reason: &str) {
+    pub(crate) fn lose(&self, reason: &str) {
         if self.is_idle() {
             return;
         }

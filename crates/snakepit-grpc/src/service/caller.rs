@@ -12,13 +12,13 @@ use super::deadline;
 
 /// Header of the caller's span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/)
 /// defines it.
-const TRACE_PARENT: &str = "traceparent";
+pub(super) const TRACE_PARENT: &str = "traceparent";
 
 /// Header of the tracing systems' own data beside it.
-const TRACE_STATE: &str = "tracestate";
+pub(super) const TRACE_STATE: &str = "tracestate";
 
 /// Header of a correlation id, which the records of a call carry, in requests and in their answers.
-const CORRELATION: &str = "x-snakepit-correlation-id";
+pub(super) const CORRELATION: &str = "x-snakepit-correlation-id";
 
 /// Longest correlation id in bytes.
 const MAX_CORRELATION: usize = 256;

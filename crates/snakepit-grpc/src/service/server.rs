@@ -171,6 +171,15 @@ impl BridgeService for BridgeServer {
             .map(|answers| caller.answer(answers))
     }
 
+    async fn cancel_call(
+        &self,
+        _: Request<pb::CancelCallRequest>,
+    ) -> Answer<pb::CancelCallResponse> {
+        Err(Status::unimplemented(
+            "clients of the host cancel a call by ending its request",
+        ))
+    }
+
     async fn register_tools(
         &self,
         request: Request<pb::RegisterToolsRequest>,

@@ -48,6 +48,16 @@ pub(super) fn from_tool(error: Fault) -> Status {
     Status::with_details(code, text, rich.encode_to_vec().into())
 }
 
+/// Returns the error in the details of a status. `None` if there is none.
+pub(super) fn details_of(status: &Status) -> Option<pb::ToolError> {
+    let rich = RichStatus::decode(status.details()).ok()?;
+    let error = rich
+        .details
+        .iter()
+        .find(|it| it.type_url == TOOL_ERROR_URL)?;
+    pb::ToolError::decode(error.value.as_slice()).ok()
+}
+
 /// Converts an error of the state.
 pub(super) fn from_state(error: StateError) -> Status {
     from_tool(state_error(error))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
+use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
 use prost::Message as _;
 use snakepit_core::events::{CustomEvent, Event, Events, Number};
@@ -15,6 +16,7 @@ use snakepit_core::value::is_secret_name;
 use snakepit_core::worker::TelemetryControl;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -88,7 +90,11 @@ impl WorkerEvents {
         settings: watch::Receiver<TelemetryControl>,
     ) -> EventsEnd {
         let mut client = client.clone().max_decoding_message_size(MAX_MESSAGE);
-        let opened = client.stream_telemetry(controls(settings.clone())).await;
+        // Otherwise the stream would stay half open, and a server that shuts down waits for it.
+        let over = CancellationToken::new();
+        let _over = over.clone().drop_guard();
+        let controls = controls(settings.clone()).take_until(over.cancelled_owned());
+        let opened = client.stream_telemetry(controls).await;
         let end = match opened {
             Ok(answer) => self.read_all(answer.into_inner(), &settings).await,
             Err(status) => ended(&status),
@@ -210,7 +216,7 @@ fn ended(status: &Status) -> EventsEnd {
 }
 
 /// Returns the stream of settings for the worker: all of them now, and again after each change. It
-/// never ends, because some workers take its end as the end of the whole stream.
+/// does not end by itself, because some workers take its end as the end of the whole stream.
 fn controls(
     settings: watch::Receiver<TelemetryControl>,
 ) -> impl Stream<Item = pb::TelemetryControl> + Send + 'static {

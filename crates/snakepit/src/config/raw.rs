@@ -124,6 +124,9 @@ macro_rules! raw_pool {
 
 raw_pool! {
     adapter: RelativePathBuf,
+    command: Vec<RelativePathBuf>,
+    slots: Maybe<NonZeroU16>,
+    ready: Maybe<String>,
     profile: String,
     python: RelativePathBuf,
     working_dir: RelativePathBuf,

@@ -50,6 +50,8 @@ mod exporters;
 mod external_program;
 #[cfg(feature = "diag")]
 mod findings;
+#[cfg(feature = "cli")]
+mod foreign;
 #[cfg(feature = "process")]
 mod free_threading;
 mod given_back;

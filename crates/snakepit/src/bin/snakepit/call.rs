@@ -11,11 +11,12 @@ use crate::failure::Failure;
 use crate::output;
 use crate::reference::Reference;
 use crate::session::with_pool;
+use crate::words::{Command, Workers};
 
 pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Failure> {
-    let (reference, arguments) = read(&options)?;
+    let (workers, arguments) = read(&options)?;
     with_pool(
-        &reference.adapter,
+        workers,
         &options.run.pool,
         (&options.run.telemetry, started),
         async |snakepit, call| {
@@ -32,12 +33,23 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
     .await
 }
 
-/// Parses the reference and the arguments of `call` and `stream`.
-pub(crate) fn read(options: &CallOptions) -> Result<(Reference, Arguments), Failure> {
-    let mut reference = Reference::parse(named(&options.reference)?);
-    let tool = reference.tool.take();
-    let arguments = Arguments::parse(tool, &options.args, options.json_args.as_deref())?;
-    Ok((reference, arguments))
+/// Parses the workers and the arguments of `call` and `stream`.
+pub(crate) fn read(options: &CallOptions) -> Result<(Workers, Arguments), Failure> {
+    let json = options.json_args.as_deref();
+    if let Some(command) = Command::of(&options.foreign)? {
+        let words: Vec<_> = options
+            .reference
+            .iter()
+            .chain(&options.args)
+            .cloned()
+            .collect();
+        let arguments = Arguments::parse(None, &words, json)?;
+        return Ok((Workers::Command(command), arguments));
+    }
+    let reference = options.reference.as_deref().unwrap_or_default();
+    let Reference { adapter, tool } = Reference::parse(named(reference)?);
+    let arguments = Arguments::parse(tool, &options.args, json)?;
+    Ok((Workers::Adapter(adapter), arguments))
 }
 
 /// Returns the reference of a command line. Rejects one without an adapter.

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use snakepit::profiles::{ProfileKind, Workload};
 
 use crate::diagnose::DiagnoseOptions;
+use crate::foreign_options::{CommandOptions, ConformOptions, LinesOptions};
 use crate::host_options::{
     ExplainOptions, InspectOptions, LogsOptions, OutputFormat, ProfileOptions, PsOptions,
     ReportOptions, StackOptions, StatusOptions, TraceOptions,
@@ -38,7 +39,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Call a tool and print its result
-    #[command(after_help = "Example: snakepit call tools.py:mean xs='[1,2,3]'")]
+    #[command(
+        after_help = "Examples: snakepit call tools.py:mean xs='[1,2,3]'\n          \
+                      snakepit call --command 'node worker.js' add a=1 b=2"
+    )]
     Call(CallOptions),
     /// Call a streaming tool and print each chunk on a line of its own
     #[command(after_help = "Example: snakepit stream tools.py:primes limit=100")]
@@ -59,6 +63,16 @@ pub(crate) enum Command {
         after_help = "Exit status 1 if orphans remain: without --kill, or because --kill could not end them."
     )]
     Orphans(OrphansOptions),
+    /// Check a worker of any executable against the contract of workers
+    #[command(
+        after_help = "It also calls the tools `echo`, `count`, `fail` and `sleep`, if the worker has them.\n\
+                      Exit status 1 if a check failed.\n\
+                      Example: snakepit conform --command 'node worker.js'"
+    )]
+    Conform(ConformOptions),
+    /// Serve an executable that reads and writes lines of JSON: the command of a pool
+    #[command(after_help = "Example: command = [\"snakepit\", \"lines\", \"./worker.sh\"]")]
+    Lines(LinesOptions),
     /// Check interpreter, worker runtime, registry, containment and limits by using them
     #[command(after_help = "Exit status 1 if a check failed.")]
     Doctor(DoctorOptions),
@@ -130,6 +144,8 @@ impl Command {
             Self::Orphans(options) => options.json,
             Self::RunScript(options) => options.run.json,
             Self::New(options) => options.json,
+            Self::Conform(options) => options.json,
+            Self::Lines(_) => false,
             Self::Doctor(options) => options.json,
             Self::Diagnose(options) => options.json,
             Self::Ps(options) => options.json,
@@ -157,8 +173,8 @@ impl Command {
 #[derive(Debug, Args)]
 pub(crate) struct CallOptions {
     /// Adapter and tool: `tools.py:mean`, `package.module:mean`, `tools.py:Class:method`
-    #[arg(value_name = "REF")]
-    pub(crate) reference: OsString,
+    #[arg(value_name = "REF", required_unless_present = "command")]
+    pub(crate) reference: Option<OsString>,
     /// Arguments as `key=value`; a value that is valid JSON is read as JSON, any other as a
     /// string. Without `key=`: positional arguments; the first one is the tool if REF names none
     #[arg(value_name = "ARG")]
@@ -166,6 +182,8 @@ pub(crate) struct CallOptions {
     /// Arguments as one JSON object or array
     #[arg(long = "args", value_name = "JSON")]
     pub(crate) json_args: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) foreign: CommandOptions,
     #[command(flatten)]
     pub(crate) run: RunOptions,
 }
@@ -228,8 +246,14 @@ pub(crate) struct NewOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ToolsOptions {
     /// Adapter: `tools.py`, `package.module`, `package.module:Class`
-    #[arg(value_name = "REF")]
-    pub(crate) reference: OsString,
+    #[arg(
+        value_name = "REF",
+        required_unless_present = "command",
+        conflicts_with = "command"
+    )]
+    pub(crate) reference: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) foreign: CommandOptions,
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
     /// Print all details of each tool, including schemas, as JSON

@@ -9,13 +9,16 @@ mod arguments;
 mod call;
 mod cli;
 mod compat;
+mod conform;
 mod demo;
 mod diagnose;
 mod doctor;
 mod explain;
 mod failure;
+mod foreign_options;
 mod host_options;
 mod hosts;
+mod lines;
 mod live_options;
 mod logging;
 mod logs;
@@ -40,6 +43,7 @@ mod trace;
 mod usage;
 #[cfg(feature = "web")]
 mod web;
+mod words;
 
 use std::process::ExitCode;
 
@@ -83,6 +87,8 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Orphans(options) => orphans::run(&options),
         Command::RunScript(options) => run_script::run(options, started).await,
         Command::New(options) => new::run(&options),
+        Command::Conform(options) => conform::run(&options).await,
+        Command::Lines(options) => lines::run(&options).await,
         Command::Doctor(options) => doctor::run(&options).await,
         Command::Diagnose(options) => diagnose::run(&options).await,
         Command::Ps(options) => ps::run(&options),

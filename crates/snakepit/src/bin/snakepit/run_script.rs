@@ -13,6 +13,7 @@ use crate::cli::RunScriptOptions;
 use crate::failure::Failure;
 use crate::output;
 use crate::session::with_pool;
+use crate::words::Workers;
 
 /// Number of lines read ahead.
 const AHEAD: usize = 16;
@@ -57,7 +58,7 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
         Ok(())
     };
     let made = with_pool(
-        &adapter,
+        Workers::Adapter(adapter),
         &options.run.pool,
         (&options.run.telemetry, started),
         work,

@@ -13,6 +13,7 @@ use crate::cli::{PoolOptions, TelemetryOptions};
 use crate::failure::Failure;
 use crate::settings;
 use crate::telemetry::Exporters;
+use crate::words::Workers;
 
 /// Name of the pool.
 const POOL: &str = "main";
@@ -25,7 +26,7 @@ const AFTER: Duration = Duration::from_millis(600);
 
 /// Starts a pool, runs `work` and shuts the pool down, also after a signal or a time-out.
 pub(crate) async fn with_pool<W>(
-    adapter: &str,
+    workers: Workers,
     options: &PoolOptions,
     (telemetry, started): (&TelemetryOptions, Instant),
     work: W,
@@ -37,7 +38,7 @@ where
     let exporters = Exporters::start(telemetry)?;
     let deadline = options.timeout.map(|timeout| (started + timeout, timeout));
     let snakepit = tokio::select! {
-        snakepit = start(adapter, options, deadline, &exporters) => snakepit?,
+        snakepit = start(workers, options, deadline, &exporters) => snakepit?,
         number = signals.next() => return Err(Failure::Signal(number)),
     };
     let mut call = CallOptions::new();
@@ -74,7 +75,7 @@ fn warn(report: &ShutdownReport) {
 }
 
 async fn start(
-    adapter: &str,
+    workers: Workers,
     options: &PoolOptions,
     deadline: Option<(Instant, Duration)>,
     exporters: &Exporters,
@@ -86,7 +87,7 @@ async fn start(
         (left - LATER.min(left / 4)).max(Duration::from_millis(1))
     });
     let began = Instant::now();
-    let mut pool = settings::pool(POOL, adapter, options)?;
+    let mut pool = settings::pool(POOL, workers, options)?;
     if let Some(limit) = limit {
         pool = pool.configure(|config| config.start_timeout = config.start_timeout.min(limit));
     }

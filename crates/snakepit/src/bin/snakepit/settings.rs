@@ -7,6 +7,7 @@ use snakepit::{Config, ErrorCode, PoolBuilder};
 
 use crate::cli::PoolOptions;
 use crate::failure::Failure;
+use crate::words::Workers;
 
 /// Prefixes of the variables that set up pools.
 const PREFIXES: [&str; 2] = ["SNAKEPIT_POOLS__", "SNAKEPIT_DEFAULTS__"];
@@ -47,26 +48,41 @@ pub(crate) fn refuse(command: &str) -> Result<(), Failure> {
 /// Returns the pool `name` with the settings of the environment and the options.
 pub(crate) fn pool(
     name: &str,
-    adapter: &str,
+    workers: Workers,
     options: &PoolOptions,
 ) -> Result<PoolBuilder, Failure> {
     let given = variables();
     let mut pool = if given.is_empty() {
-        of_the_program(PoolBuilder::new(name, adapter))
+        of_the_program(match &workers {
+            Workers::Adapter(adapter) => PoolBuilder::new(name, adapter),
+            Workers::Command(command) => PoolBuilder::command(name, command.words.clone()),
+        })
     } else {
-        of_the_environment(name, adapter, given)?
+        of_the_environment(name, &workers, given)?
     };
+    if let Workers::Command(command) = workers {
+        pool = command.apply(pool);
+        if let Some(python) = &options.python.python {
+            return Err(Failure::usage(
+                ErrorCode::WrongUsage,
+                format!("`--python {}` is given, and a command", python.display()),
+                "name the interpreter in the command",
+            ));
+        }
+    }
     if let Some(workers) = options.workers {
         pool = pool.workers(workers);
     }
     if let Some(python) = &options.python.python {
         pool = pool.python(python);
     }
-    Ok(pool.configure_python(|python| {
-        if !options.clean_env && python.inherit_env.is_empty() {
-            python.inherit_env.push("*".to_owned());
+    let inherit = |names: &mut Vec<String>| {
+        if !options.clean_env && names.is_empty() {
+            names.push("*".to_owned());
         }
-    }))
+    };
+    let pool = pool.configure_python(|python| inherit(&mut python.inherit_env));
+    Ok(pool.configure_command(|command| inherit(&mut command.inherit_env)))
 }
 
 /// Sets what differs from the library: the user limits calls with `--timeout`, and the program does
@@ -87,7 +103,7 @@ fn of_the_program(pool: PoolBuilder) -> PoolBuilder {
 /// Lays the variables over the settings of [`of_the_program`].
 fn of_the_environment(
     name: &str,
-    adapter: &str,
+    workers: &Workers,
     mut given: BTreeMap<String, String>,
 ) -> Result<PoolBuilder, Failure> {
     // A profile of time-outs in the environment sets them together.
@@ -109,7 +125,12 @@ fn of_the_environment(
             format!("unset it, or name the pool `{name}`: {own}…"),
         ));
     }
-    settings.insert(format!("{own}ADAPTER"), adapter.to_owned());
+    let (key, value) = match workers {
+        Workers::Adapter(adapter) => ("ADAPTER", adapter.clone()),
+        // The words are set later: not every text can be an item of a list in a variable.
+        Workers::Command(_) => ("COMMAND", "[command]".to_owned()),
+    };
+    settings.insert(format!("{own}{key}"), value);
     let mut config = Config::from_sources(None, settings)?;
     Ok(config.pools.remove(0))
 }

@@ -17,9 +17,9 @@ const LAST: std::time::Duration = std::time::Duration::from_millis(100);
 const UNREAD: &str = "the output was not read; read it to the end, or raise `--timeout`";
 
 pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Failure> {
-    let (reference, arguments) = read(&options)?;
+    let (workers, arguments) = read(&options)?;
     with_pool(
-        &reference.adapter,
+        workers,
         &options.run.pool,
         (&options.run.telemetry, started),
         async |snakepit, call| {

@@ -8,11 +8,18 @@ use crate::cli::{TelemetryOptions, ToolsOptions};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::with_pool;
+use crate::words::{Command, Workers};
 
 pub(crate) async fn run(options: &ToolsOptions, started: Instant) -> Result<(), Failure> {
-    let adapter = named(&options.reference)?;
+    let workers = match Command::of(&options.foreign)? {
+        Some(command) => Workers::Command(command),
+        None => {
+            let reference = options.reference.as_deref().unwrap_or_default();
+            Workers::Adapter(named(reference)?.to_owned())
+        }
+    };
     with_pool(
-        adapter,
+        workers,
         &options.pool,
         (&TelemetryOptions::default(), started),
         async |snakepit, _| {

@@ -1,0 +1,144 @@
+//! Settings of workers that are started by a command.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use snakepit_registry::Containment;
+
+/// Settings of workers that are started by a command. Everything but the program has a default.
+///
+/// In the arguments, `{socket}`, `{ready_file}`, `{host}`, `{worker}` and `{slots}` are replaced by
+/// what the variables of the same meaning contain; see `docs/foreign-workers.md`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandConfig {
+    /// The executable: a path, or a name that is searched on the `PATH` of the workers.
+    pub program: PathBuf,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// Working directory of the workers. `None` for the current one.
+    pub working_dir: Option<PathBuf>,
+    /// Environment variables for the workers. They override all others.
+    pub env: BTreeMap<String, String>,
+    /// Additional variables to pass on from this process: names, or prefixes as `PREFIX*`.
+    pub inherit_env: Vec<String>,
+    /// Calls that one worker runs at the same time.
+    pub slots: NonZeroU16,
+    /// The sign by which a worker tells that it is ready, and where it listens.
+    pub ready: Readiness,
+    /// True if workers end when this process ends, in whatever way (the default).
+    pub dependent: bool,
+    /// Containment of the processes that workers start.
+    pub containment: Containment,
+    /// Directory where the workers are recorded. `None` for the one that
+    /// [`Run::open`](crate::Run::open) selects.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl CommandConfig {
+    /// Creates settings with this program and defaults for everything else.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            working_dir: None,
+            env: BTreeMap::new(),
+            inherit_env: Vec::new(),
+            slots: NonZeroU16::MIN,
+            ready: Readiness::Any,
+            dependent: true,
+            containment: Containment::default(),
+            data_dir: None,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// The sign by which a worker tells that it is ready, and where it listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Readiness {
+    /// The first of the next three, with the prefix `GRPC_READY:`.
+    #[default]
+    Any,
+    /// The worker accepts connections on the Unix socket that `SNAKEPIT_WORKER_SOCKET` names.
+    Socket,
+    /// The worker writes its port or its address into the file that `SNAKEPIT_READY_FILE` names.
+    File,
+    /// The worker prints a line in which its port or its address follows this text.
+    Line(String),
+    /// The worker accepts connections at this address. Only one worker can use it at a time.
+    Address(SocketAddr),
+}
+
+impl Readiness {
+    /// The text before the port in the line that workers of the original library print.
+    pub const PREFIX: &str = "GRPC_READY:";
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Socket => f.write_str("socket"),
+            Self::File => f.write_str("file"),
+            Self::Line(prefix) => write!(f, "line:{prefix}"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Readiness {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "any" => Self::Any,
+            "socket" => Self::Socket,
+            "file" => Self::File,
+            "line" => Self::Line(Self::PREFIX.to_owned()),
+            _ => match (text.strip_prefix("line:"), text.parse()) {
+                (Some(prefix), _) if !prefix.is_empty() => Self::Line(prefix.to_owned()),
+                (_, Ok(address)) => Self::Address(address),
+                _ => {
+                    return Err(format!(
+                        "must be \"any\", \"socket\", \"file\", \"line\", \"line:TEXT\" or an \
+                         address such as \"127.0.0.1:7000\", got {text:?}"
+                    ));
+                }
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_read_as_it_is_written() {
+        for text in ["any", "socket", "file", "line:READY ", "127.0.0.1:7000"] {
+            assert_eq!(
+                text.parse::<Readiness>().map(|it| it.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        assert_eq!(
+            "line".parse(),
+            Ok(Readiness::Line("GRPC_READY:".to_owned()))
+        );
+        for bad in ["", "line:", "sockets", "7000"] {
+            assert!(bad.parse::<Readiness>().is_err(), "{bad}");
+        }
+    }
+}

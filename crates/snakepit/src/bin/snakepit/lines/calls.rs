@@ -1,0 +1,268 @@
+//! The calls of an executable: each is a line, and so is each answer.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::stream;
+use serde_json::{Map, Value as Json, json};
+use snakepit::grpc::{WorkerChunks, WorkerTools};
+use snakepit::{ErrorCode, ToolError};
+use snakepit_grpc::pb;
+use tokio::sync::mpsc;
+
+use super::description::Description;
+
+/// The calls that are running. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Calls(Arc<Inner>);
+
+struct Inner {
+    /// The input of the executable.
+    lines: mpsc::Sender<String>,
+    running: Mutex<HashMap<u64, mpsc::UnboundedSender<Answer>>>,
+    description: Description,
+    message: pb::DescribeResponse,
+}
+
+/// A line about one call.
+enum Answer {
+    Chunk(Json),
+    /// The end of a stream.
+    End,
+    Result(Json),
+    Error(ToolError),
+}
+
+/// One running call. Dropping it forgets the call.
+struct Running {
+    calls: Calls,
+    id: u64,
+    answers: mpsc::UnboundedReceiver<Answer>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.calls.running().remove(&self.id);
+    }
+}
+
+impl Calls {
+    pub(super) fn new(
+        lines: mpsc::Sender<String>,
+        description: Description,
+        program: &Path,
+    ) -> Self {
+        let slots = std::env::var("SNAKEPIT_WORKER_SLOTS").ok();
+        let slots = slots.and_then(|text| text.parse().ok()).unwrap_or(1);
+        let runtime = program.file_name().unwrap_or_default().to_string_lossy();
+        Self(Arc::new(Inner {
+            lines,
+            running: Mutex::default(),
+            message: description.message(&runtime, slots),
+            description,
+        }))
+    }
+
+    /// Takes a line of the executable. Returns false if it is no message.
+    pub(super) fn take(&self, line: &str) -> bool {
+        let Ok(Json::Object(mut message)) = serde_json::from_str(line) else {
+            return false;
+        };
+        let Some(id) = message.get("id").and_then(Json::as_u64) else {
+            return false;
+        };
+        let Some(answer) = Answer::read(&mut message) else {
+            return false;
+        };
+        // An answer to a call that the host has abandoned has no receiver.
+        if let Some(receiver) = self.running().get(&id) {
+            let _ = receiver.send(answer);
+        }
+        true
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, mpsc::UnboundedSender<Answer>>> {
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a call to the executable.
+    async fn begin(&self, request: &pb::ExecuteToolRequest) -> Result<Running, ToolError> {
+        let id = request.call_id;
+        let known = self.0.description.tools.iter();
+        let mut known = known.filter(|tool| tool.name == request.tool_name);
+        let Some(tool) = known.next() else {
+            let message = format!("no tool is named `{}`", request.tool_name);
+            return Err(ToolError::new(ErrorCode::UnknownTool, message));
+        };
+        if tool.streaming != request.stream {
+            let kind = if tool.streaming {
+                "returns a stream"
+            } else {
+                "returns no stream"
+            };
+            let message = format!("tool `{}` {kind}", tool.name);
+            return Err(ToolError::new(ErrorCode::WrongCallKind, message));
+        }
+        let args = match std::str::from_utf8(&request.payload) {
+            Ok("" | "null") => "{}",
+            Ok(text) if text.starts_with('{') => text,
+            _ => {
+                let message = format!("tool `{}` accepts named arguments only", tool.name);
+                return Err(ToolError::new(ErrorCode::InvalidArguments, message));
+            }
+        };
+        let (sender, answers) = mpsc::unbounded_channel();
+        self.running().insert(id, sender);
+        let running = Running {
+            calls: self.clone(),
+            id,
+            answers,
+        };
+        let (name, session) = (json!(tool.name), json!(request.session_id));
+        // The arguments come last, so that simple programs can cut them out.
+        let line =
+            format!("{{\"id\":{id},\"tool\":{name},\"session\":{session},\"args\":{args}}}\n");
+        if self.0.lines.send(line).await.is_err() {
+            return Err(ended());
+        }
+        Ok(running)
+    }
+
+    /// Sends a message that has no answer.
+    fn tell(&self, message: &Json) {
+        // Without room the executable reads nothing, and would not notice.
+        let _ = self.0.lines.try_send(format!("{message}\n"));
+    }
+}
+
+impl Answer {
+    fn read(message: &mut Map<String, Json>) -> Option<Self> {
+        if let Some(result) = message.remove("result") {
+            return Some(Self::Result(result));
+        }
+        if let Some(chunk) = message.remove("chunk") {
+            return Some(Self::Chunk(chunk));
+        }
+        if message
+            .get("end")
+            .is_some_and(|end| end == &Json::Bool(true))
+        {
+            return Some(Self::End);
+        }
+        let error = message.remove("error")?;
+        let entry = |name: &str| error.get(name).and_then(Json::as_str).map(str::to_owned);
+        let message = entry("message").or_else(|| error.as_str().map(str::to_owned));
+        let message = message.unwrap_or_else(|| error.to_string());
+        let code = entry("code").and_then(|code| ErrorCode::parse(&code));
+        let mut told = ToolError::new(code.unwrap_or(ErrorCode::ToolRaised), message);
+        told.type_name = entry("type").unwrap_or_default();
+        told.traceback = entry("traceback").unwrap_or_default();
+        told.help = entry("help").unwrap_or_default();
+        Some(Self::Error(told))
+    }
+}
+
+fn ended() -> ToolError {
+    ToolError::new(ErrorCode::ToolRaised, "the program has ended")
+}
+
+fn failed(call_id: u64, error: ToolError) -> pb::ExecuteToolResponse {
+    pb::ExecuteToolResponse {
+        call_id,
+        error_message: error.to_string(),
+        error: Some(snakepit_grpc::convert::tool_error_message(error)),
+        ..pb::ExecuteToolResponse::default()
+    }
+}
+
+#[async_trait]
+impl WorkerTools for Calls {
+    fn describe(&self) -> pb::DescribeResponse {
+        self.0.message.clone()
+    }
+
+    async fn execute(&self, request: pb::ExecuteToolRequest) -> pb::ExecuteToolResponse {
+        let id = request.call_id;
+        let mut running = match self.begin(&request).await {
+            Ok(running) => running,
+            Err(error) => return failed(id, error),
+        };
+        let result = match running.answers.recv().await {
+            Some(Answer::Result(result)) => result,
+            Some(Answer::Error(error)) => return failed(id, error),
+            Some(Answer::Chunk(_) | Answer::End) => {
+                let message = "the program has answered a call as if it were a stream";
+                return failed(id, ToolError::new(ErrorCode::WrongCallKind, message));
+            }
+            None => return failed(id, ended()),
+        };
+        let mut response = pb::ExecuteToolResponse {
+            call_id: id,
+            success: true,
+            payload: result.to_string().into_bytes().into(),
+            ..pb::ExecuteToolResponse::default()
+        };
+        response.set_encoding(pb::Encoding::Json);
+        response
+    }
+
+    fn stream(&self, request: pb::ExecuteToolRequest) -> WorkerChunks {
+        let calls = self.clone();
+        let begin = async move { calls.begin(&request).await };
+        let opened = stream::once(begin);
+        let chunks = futures_util::StreamExt::flat_map(opened, |opened| {
+            let state = match opened {
+                Ok(running) => Ok(Some(running)),
+                Err(error) => Err(Some(error)),
+            };
+            stream::unfold(state, next)
+        });
+        Box::pin(chunks)
+    }
+
+    fn cancel(&self, call: u64) {
+        if self.0.description.cancel && self.running().contains_key(&call) {
+            self.tell(&json!({ "cancel": call }));
+        }
+    }
+
+    fn end_session(&self, session: &str) {
+        if self.0.description.sessions {
+            self.tell(&json!({ "session_ended": session }));
+        }
+    }
+}
+
+type Chunk = Result<pb::ToolChunk, Box<ToolError>>;
+type Source = Result<Option<Running>, Option<ToolError>>;
+
+/// Returns the next chunk of a stream; an error is the last one.
+async fn next(source: Source) -> Option<(Chunk, Source)> {
+    let mut running = match source {
+        Ok(running) => running?,
+        Err(error) => return Some((Err(Box::new(error?)), Err(None))),
+    };
+    match running.answers.recv().await {
+        Some(Answer::Chunk(chunk)) => {
+            let mut message = pb::ToolChunk {
+                data: chunk.to_string().into_bytes().into(),
+                ..pb::ToolChunk::default()
+            };
+            message.set_encoding(pb::Encoding::Json);
+            Some((Ok(message), Ok(Some(running))))
+        }
+        Some(Answer::End) => None,
+        Some(Answer::Error(error)) => Some((Err(Box::new(error)), Ok(None))),
+        Some(Answer::Result(_)) => {
+            let message = "the program has answered a stream as if it were a call";
+            let error = ToolError::new(ErrorCode::WrongCallKind, message);
+            Some((Err(Box::new(error)), Ok(None)))
+        }
+        None => Some((Err(Box::new(ended())), Ok(None))),
+    }
+}

@@ -1,0 +1,117 @@
+//! `snakepit conform`: what it says of workers that conform, and of those that do not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::packages;
+use crate::cli_support::command;
+use crate::support::root;
+
+#[derive(Debug, Deserialize)]
+struct Check {
+    name: String,
+    verdict: String,
+    detail: String,
+    help: Option<String>,
+}
+
+/// Checks a worker. Returns the exit status and the checks by name.
+fn conform(packages: &Path, worker: &str, more: &[&str]) -> (Option<i32>, BTreeMap<String, Check>) {
+    let dir = tempfile::tempdir().unwrap();
+    let output = command(dir.path())
+        .args(["conform", "--json", "--timeout", "60s", "--command", worker])
+        .args(more)
+        .env("NODE_PATH", packages)
+        .env("PROTO", root().join("proto/snakepit_bridge.proto"))
+        .env("SNAKEPIT_DATA_DIR", dir.path().join("state"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let checks: Vec<Check> =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
+    let checks = checks.into_iter().map(|check| (check.name.clone(), check));
+    (output.status.code(), checks.collect())
+}
+
+#[test]
+fn the_worker_in_node_conforms() {
+    let Some(packages) = packages() else { return };
+    let worker = root().join("examples/workers/node/worker.js");
+    let worker = format!("node '{}'", worker.display());
+    let (status, checks) = conform(&packages, &worker, &["--slots", "4"]);
+    assert_eq!(status, Some(0), "{checks:#?}");
+    for (name, check) in &checks {
+        // JavaScript has no whole numbers beyond 2^53.
+        let expected = if name == "values" { "warning" } else { "ok" };
+        assert_eq!(check.verdict, expected, "{check:?}");
+    }
+    assert!(checks["values"].detail.contains("2^53 + 1"), "{checks:?}");
+    assert!(
+        checks["slots"]
+            .detail
+            .contains("4 calls run at the same time"),
+        "{checks:?}"
+    );
+    assert!(
+        checks["cancellation"].detail.contains("continues"),
+        "{checks:?}"
+    );
+}
+
+#[test]
+fn the_worker_in_the_shell_conforms() {
+    let Some(packages) = packages() else { return };
+    let worker = root().join("examples/workers/shell/worker.sh");
+    let program = env!("CARGO_BIN_EXE_snakepit");
+    let (status, checks) = conform(
+        &packages,
+        &format!("{program} lines '{}'", worker.display()),
+        &[],
+    );
+    assert_eq!(status, Some(0), "{checks:#?}");
+    for name in [
+        "start",
+        "description",
+        "streams",
+        "batches",
+        "errors",
+        "values",
+        "large values",
+        "end",
+    ] {
+        assert_eq!(checks[name].verdict, "ok", "{checks:#?}");
+    }
+    // Its tools cannot be cancelled.
+    assert_eq!(checks["cancellation"].verdict, "warning", "{checks:#?}");
+}
+
+#[test]
+fn what_a_worker_lacks_is_told() {
+    let Some(packages) = packages() else { return };
+    let script = format!(
+        "{}/tests/e2e/foreign/hostile.js",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    for (mode, name, verdict, text) in [
+        ("exits", "start", "failed", "exited with status 3"),
+        ("stubborn", "end", "failed", "after SIGTERM, and was killed"),
+        ("good", "unknown tool", "failed", "returned null"),
+        ("dies", "unknown tool", "failed", "SIGKILL"),
+        ("bare", "unknown tool", "warning", "SP2006"),
+        ("good", "schemas", "warning", "pid, act"),
+        ("good", "values", "warning", "not checked"),
+    ] {
+        let (status, checks) = conform(&packages, &format!("node {script} {mode}"), &[]);
+        let check = &checks[name];
+        assert_eq!(check.verdict, verdict, "{mode}: {checks:#?}");
+        assert!(
+            check.detail.contains(text) && check.help.is_some(),
+            "{mode}: {check:?}"
+        );
+        let failed = checks.values().any(|check| check.verdict == "failed");
+        assert_eq!(status, Some(i32::from(failed)), "{mode}: {checks:#?}");
+    }
+}
