@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! [`GrpcWorker`] is the other direction: the client of a worker that serves `BridgeService` itself.
-//! [`WorkerEvents`] reads the events of such a worker, and [`WorkerServer`] is one in Rust.
+//! [`GrpcWorker`] is the other direction: the client of a worker that serves `BridgeService`
+//! itself. [`WorkerEvents`] reads the events of such a worker, and [`WorkerServer`] is one in Rust.
 //!
 //! *Limits*: there is no TLS, so TCP is for loopback addresses only. The host itself does not serve
 //! `StreamTelemetry`. By default gRPC clients accept answers of up to 4 MiB.

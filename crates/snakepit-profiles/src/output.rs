@@ -253,6 +253,7 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
+    use tracing::Level;
 
     use super::lines::MAX_LINE;
     use super::*;

@@ -55,7 +55,7 @@ class Tools:
         raise ValueError(message)
 
     def sleep(self, session, seconds):
-        time.sleep(seconds)
+        time.sleep(seconds)  # the tool sleeps
 
     def session(self, session):
         return session

@@ -116,8 +116,8 @@ impl CommandWorker {
         }
     }
 
-    /// Returns the error of a call that was not sent because the worker can no longer be used. Waits
-    /// until the process is gone: otherwise the pool would send the call to this worker again.
+    /// Returns the error of a call that was not sent because the worker can no longer be used.
+    /// Waits until the process is gone: otherwise the pool would send the call here again.
     async fn refusal(&self) -> Option<CallError> {
         if !self.link.is_broken() {
             return None;

@@ -111,6 +111,7 @@ const modes = {
     serve();
   },
   hangs: () => {
+    if (argument) fs.writeFileSync(argument, String(process.pid));
     act = () => {};
     serve();
   },

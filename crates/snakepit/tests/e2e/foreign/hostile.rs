@@ -11,6 +11,7 @@ use snakepit::{
 use tokio::time::timeout;
 
 use super::{packages, start};
+use crate::cli_support::command;
 use crate::support::{LONG, root};
 
 /// Returns a pool of one worker that behaves like this.
@@ -287,6 +288,37 @@ async fn nothing_is_left_of_a_worker_that_ignores_sigterm_or_starts_a_daemon() {
     let report = snakepit.shutdown().await;
     assert!(report.leftover.is_empty(), "{report:?}");
     gone(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_when_the_host_is_killed() {
+    let Some(packages) = packages() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!(
+        "{}/tests/e2e/foreign/hostile.js",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let (node, shell) = (dir.path().join("node"), dir.path().join("shell"));
+    let lines = "echo '{\"tools\": [{\"name\": \"act\"}]}'\nwhile read -r line; do :; done\n";
+    let own = format!("echo $$ > '{}'\n{lines}", shell.display());
+    std::fs::write(dir.path().join("worker.sh"), own).unwrap();
+    let of_lines = format!("{} lines sh worker.sh", env!("CARGO_BIN_EXE_snakepit"));
+    for (worker, file) in [
+        (format!("node '{script}' hangs '{}'", node.display()), node),
+        (of_lines, shell),
+    ] {
+        let mut host = command(dir.path())
+            .args(["call", "--command", &worker, "act"])
+            .env("NODE_PATH", &packages)
+            .env("PROTO", root().join("proto/snakepit_bridge.proto"))
+            .env("SNAKEPIT_DATA_DIR", dir.path().join("state"))
+            .spawn()
+            .unwrap();
+        let pid: u32 = crate::support::file(&file).await.trim().parse().unwrap();
+        host.kill().unwrap();
+        host.wait().unwrap();
+        gone(pid).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
