@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use snakepit_core::id::{CallId, SessionId};
 use snakepit_core::worker::{Pulse, TelemetryControl, WorkerInfo};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,7 @@ pub struct GrpcWorker {
     /// The reason for which the worker can no longer be used. `None` if it can.
     broken: watch::Sender<Option<String>>,
     tasks: TaskTracker,
+    runtime: Handle,
 }
 
 impl GrpcWorker {
@@ -129,7 +131,7 @@ impl GrpcWorker {
     }
 
     /// Asks the worker to end a call, again and again until the call is over. Has no effect without
-    /// the capability `cancel`. Requires a tokio runtime.
+    /// the capability `cancel`.
     pub fn cancel(self: &Arc<Self>, call: CallId, grace: Duration) {
         self.spans.cancel(call.0);
         let Some(over) = self.open().get(&call.0).cloned() else {
@@ -140,7 +142,7 @@ impl GrpcWorker {
             return;
         }
         let worker = Arc::clone(self);
-        self.tasks.spawn(async move {
+        let repeating = async move {
             let deadline = Instant::now() + grace;
             let mut pause = FIRST_REPEAT;
             // A request that overtakes its call names a call that the worker does not know yet.
@@ -157,7 +159,9 @@ impl GrpcWorker {
                 sleep(pause).await;
                 pause = (pause * 2).min(LAST_REPEAT);
             }
-        });
+        };
+        // A caller may drop its call on any thread.
+        self.tasks.spawn_on(repeating, &self.runtime);
     }
 
     /// Tells the worker that a session has ended. An error has no consequences: the worker is gone,

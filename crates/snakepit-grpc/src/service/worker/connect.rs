@@ -15,6 +15,7 @@ use snakepit_core::id::SessionId;
 use snakepit_core::worker::WorkerInfo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Endpoint};
@@ -128,6 +129,7 @@ impl GrpcWorker {
             refusals: AtomicU32::new(0),
             broken: watch::Sender::new(None),
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
         })
     }
 }
