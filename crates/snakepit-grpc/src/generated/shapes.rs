@@ -15,6 +15,7 @@ static REQUESTS: &[(&str, &Shape)] = &[
     ("/snakepit.bridge.BridgeService/StreamTelemetry", &TELEMETRY_CONTROL),
     ("/snakepit.bridge.BridgeService/Describe", &DESCRIBE_REQUEST),
     ("/snakepit.bridge.BridgeService/ExecuteToolMany", &EXECUTE_TOOL_REQUEST),
+    ("/snakepit.bridge.BridgeService/CancelCall", &CANCEL_CALL_REQUEST),
     ("/snakepit.bridge.BridgeService/RegisterVariable", &REGISTER_VARIABLE_REQUEST),
     ("/snakepit.bridge.BridgeService/GetVariables", &GET_VARIABLES_REQUEST),
     ("/snakepit.bridge.BridgeService/SetVariables", &SET_VARIABLES_REQUEST),
@@ -30,6 +31,9 @@ static REQUESTS: &[(&str, &Shape)] = &[
 
 static BUFFER: Shape = Shape(&[
     (2, Field::Numbers(size_of::<u64>())),
+]);
+
+static CANCEL_CALL_REQUEST: Shape = Shape(&[
 ]);
 
 static CLEANUP_SESSION_REQUEST: Shape = Shape(&[
