@@ -5,6 +5,8 @@ one thread; with several slots, each slot's thread has its own. Tasks that a too
 continue whenever the loop runs the next coroutine, and are cancelled at the end.
 """
 
+from __future__ import annotations
+
 import sys
 from _thread import _local, get_ident
 
@@ -41,7 +43,7 @@ _states: dict[int, _State] = {}
 _forks_watched = False
 
 #: Factory of event loops, if it is not asyncio's.
-_make: "Callable[[], asyncio.AbstractEventLoop] | None" = None
+_make: Callable[[], asyncio.AbstractEventLoop] | None = None
 
 
 def choose(event_loop: str) -> None:
@@ -61,7 +63,7 @@ def choose(event_loop: str) -> None:
         _make = uvloop.new_event_loop
 
 
-def loop() -> "asyncio.AbstractEventLoop":
+def loop() -> asyncio.AbstractEventLoop:
     """Return the loop of this thread, created if necessary."""
     return _loop(_state())
 
@@ -73,7 +75,7 @@ def _state() -> _State:
     return state
 
 
-def _loop(state: _State) -> "asyncio.AbstractEventLoop":
+def _loop(state: _State) -> asyncio.AbstractEventLoop:
     loop = state.loop
     if loop is None or loop.is_closed():
         import asyncio
@@ -139,7 +141,7 @@ class Left(Exception):
         return carried
 
 
-async def _wait(awaitable: "Any") -> "Any":
+async def _wait(awaitable: Any) -> Any:
     # A traceback holds this frame, so the frame must not hold an object, such as a task, that holds
     # the exception.
     try:
@@ -150,7 +152,7 @@ async def _wait(awaitable: "Any") -> "Any":
         del awaitable
 
 
-def run(awaitable: "Any") -> "Any":
+def run(awaitable: Any) -> Any:
     """Wait for a coroutine on this thread's loop; return any other value as it is."""
     if not hasattr(awaitable, "__await__"):
         return awaitable
@@ -160,12 +162,12 @@ def run(awaitable: "Any") -> "Any":
         del awaitable
 
 
-def _given_up(state: _State, task: "Any") -> bool:
+def _given_up(state: _State, task: Any) -> bool:
     """Return whether a cancellation has cancelled this task."""
     return state.cancelled is task
 
 
-def _complete(coroutine: "Any", context: "Context | None" = None) -> "Any":
+def _complete(coroutine: Any, context: Context | None = None) -> Any:
     state = _state()
     loop = _loop(state)
     if context is None:
@@ -194,7 +196,7 @@ def _complete(coroutine: "Any", context: "Context | None" = None) -> "Any":
         del task, coroutine
 
 
-def _turn(loop: "asyncio.AbstractEventLoop", task: "Any") -> None:
+def _turn(loop: asyncio.AbstractEventLoop, task: Any) -> None:
     """Run the loop until the task is done; a tool may stop the loop meanwhile.
 
     `run_until_complete` would leave a frame in the traceback that holds the task.
@@ -212,11 +214,11 @@ def _turn(loop: "asyncio.AbstractEventLoop", task: "Any") -> None:
 RUNNERS = {_turn.__code__}
 
 
-def _stop(task: "asyncio.Task[Any]") -> None:
+def _stop(task: asyncio.Task[Any]) -> None:
     task.get_loop().stop()
 
 
-def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> None:
+def _settle(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     """Wait for a cancelled task; return early if the wait itself is interrupted."""
     try:
         _turn(loop, task)
@@ -224,7 +226,7 @@ def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> Non
         return
 
 
-def cancel_task(told: "Callable[[int], None]", call: int, thread: "int | None" = None) -> None:
+def cancel_task(told: Callable[[int], None], call: int, thread: int | None = None) -> None:
     """Cancel the coroutine that a thread's loop runs, by default this thread's.
 
     `told(call)` is called once the loop has cancelled it. A loop that a blocking tool holds cannot
@@ -251,7 +253,7 @@ def wake_loop(thread: int) -> None:
         _soon(state.loop, lambda: None)
 
 
-def _soon(loop: "asyncio.AbstractEventLoop", what: "Callable[[], None]") -> None:
+def _soon(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
     try:
         loop.call_soon_threadsafe(what)
     except RuntimeError:
@@ -259,7 +261,7 @@ def _soon(loop: "asyncio.AbstractEventLoop", what: "Callable[[], None]") -> None
         return
 
 
-def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
+def anext(generator: AsyncGenerator[Any, None]) -> Any:
     """Return the next item of an async iterator, or raise `StopAsyncIteration`."""
     state = _state()
     try:
@@ -273,7 +275,7 @@ def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
         del generator
 
 
-def _context() -> "Context | None":
+def _context() -> Context | None:
     """Return one context for all items of a stream, so that they share its variables."""
     if sys.version_info < (3, 11):
         return None
@@ -282,7 +284,7 @@ def _context() -> "Context | None":
     return copy_context()
 
 
-def aclose(generator: "Any") -> None:
+def aclose(generator: Any) -> None:
     """Close an async generator, so that its `finally` blocks run."""
     state = _state()
     context = state.context if state.generator is generator else None

@@ -1,5 +1,7 @@
 """A context manager around each call of a function of any kind."""
 
+from __future__ import annotations
+
 from functools import wraps
 
 TYPE_CHECKING = False
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
-def around(function: "Any", context: "Callable[[tuple[Any, ...]], Any]") -> "Any":
+def around(function: Any, context: Callable[[tuple[Any, ...]], Any]) -> Any:
     """Return the function with `context(its positional arguments)` held while it runs.
 
     Streams and coroutines hold it from their first step to their end.
@@ -19,7 +21,7 @@ def around(function: "Any", context: "Callable[[tuple[Any, ...]], Any]") -> "Any
     flags = int(getattr(getattr(function, "__code__", None), "co_flags", 0))
     if flags & _ASYNC_GENERATOR:
 
-        async def items(*args: "Any", **kwargs: "Any") -> "Any":
+        async def items(*args: Any, **kwargs: Any) -> Any:
             with context(args):
                 source = function(*args, **kwargs)
                 try:
@@ -32,7 +34,7 @@ def around(function: "Any", context: "Callable[[tuple[Any, ...]], Any]") -> "Any
 
     if flags & _COROUTINE:
 
-        async def coroutine(*args: "Any", **kwargs: "Any") -> "Any":
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
             with context(args):
                 return await function(*args, **kwargs)
 
@@ -40,13 +42,13 @@ def around(function: "Any", context: "Callable[[tuple[Any, ...]], Any]") -> "Any
 
     if flags & _GENERATOR:
 
-        def generator(*args: "Any", **kwargs: "Any") -> "Any":
+        def generator(*args: Any, **kwargs: Any) -> Any:
             with context(args):
                 return (yield from function(*args, **kwargs))
 
         return wraps(function)(generator)
 
-    def call(*args: "Any", **kwargs: "Any") -> "Any":
+    def call(*args: Any, **kwargs: Any) -> Any:
         with context(args):
             return function(*args, **kwargs)
 

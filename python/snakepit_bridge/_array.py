@@ -1,5 +1,7 @@
 """Arrays of numbers from the host, for interpreters without numpy."""
 
+from __future__ import annotations
+
 import math
 from _operator import index as _whole
 
@@ -23,7 +25,7 @@ class Array:
     __slots__ = ("_kind", "data", "dtype", "shape")
 
     def __init__(
-        self, dtype: str, format: str, shape: "list[int] | tuple[int, ...]", data: "Any"
+        self, dtype: str, format: str, shape: list[int] | tuple[int, ...], data: Any
     ) -> None:
         """Wrap bytes in this layout."""
         #: Name of the element type in numpy, for example "float32".
@@ -47,7 +49,7 @@ class Array:
         return self.data
 
     @property
-    def __array_interface__(self) -> "dict[str, Any]":
+    def __array_interface__(self) -> dict[str, Any]:
         """Describe the elements for numpy."""
         kind = "b" if self.dtype == "bool" else self.dtype[0]
         typestr = f"{'|' if self.data.itemsize == 1 else '<'}{kind}{self.data.itemsize}"
@@ -55,7 +57,7 @@ class Array:
             typestr = self._kind.typestr
         return {"version": 3, "shape": self.shape, "typestr": typestr, "data": self.data.cast("B")}
 
-    def tolist(self) -> "Any":
+    def tolist(self) -> Any:
         """Return the elements as nested lists; a plain value without dimensions."""
         numbers = self.data.tolist()
         if self._kind is None or 0 in self.shape:
@@ -68,11 +70,11 @@ class Array:
             raise TypeError("an array without dimensions has no length")
         return self.shape[0]
 
-    def __iter__(self) -> "Iterator[Any]":
+    def __iter__(self) -> Iterator[Any]:
         """Iterate over the elements; over rows as lists if there are more dimensions."""
         return iter(self.tolist())
 
-    def __getitem__(self, index: "Any") -> "Any":
+    def __getitem__(self, index: Any) -> Any:
         """Return an element for a full index; for a shorter one a block, which shares memory.
 
         The last index may be a slice. For an array of one dimension the result is then a
@@ -95,7 +97,7 @@ class Array:
                 raise TypeError("only the last index may be a slice; numpy supports more")
         return part
 
-    def _row(self, step: "Any") -> "Any":
+    def _row(self, step: Any) -> Any:
         length, index = self.shape[0], _whole(step)
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for a dimension of length {length}")
@@ -104,7 +106,7 @@ class Array:
         block = self._block(self.shape[1:], index % length, index % length + 1)
         return block if block.shape else block.tolist()
 
-    def _rows(self, part: slice) -> "Any":
+    def _rows(self, part: slice) -> Any:
         if len(self.shape) == 1 and self._kind is None:
             return self.data[part]
         rows = range(*part.indices(self.shape[0]))
@@ -114,7 +116,7 @@ class Array:
         copies = [self._bytes(row, row + 1) for row in rows]
         return Array(self.dtype, self.data.format, shape, bytearray(b"".join(copies)))
 
-    def _block(self, shape: "tuple[int, ...]", first: int, end: int) -> "Array":
+    def _block(self, shape: tuple[int, ...], first: int, end: int) -> Array:
         return Array(self.dtype, self.data.format, shape, self._bytes(first, end))
 
     def _bytes(self, first: int, end: int) -> memoryview:

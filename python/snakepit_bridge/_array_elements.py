@@ -1,5 +1,7 @@
 """Elements of arrays that a `memoryview` does not support: float16, complex numbers and times."""
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ class Kind:
 
     __slots__ = ("format", "parts", "read", "typestr")
 
-    def __init__(self, format: str, parts: int, read: "Callable[[Any], Any]", typestr: str) -> None:
+    def __init__(self, format: str, parts: int, read: Callable[[Any], Any], typestr: str) -> None:
         """Keep the fields; `read` decodes a number of this format, or a list of parts."""
         self.format = format
         self.parts = parts
@@ -33,14 +35,14 @@ class Kind:
         #: Type in `__array_interface__`.
         self.typestr = typestr
 
-    def nested(self, numbers: "Any", depth: int) -> "Any":
+    def nested(self, numbers: Any, depth: int) -> Any:
         """Convert nested lists of numbers, `depth` levels deep, into nested lists of elements."""
         if depth == 0:
             return self.read(numbers)
         return [self.nested(number, depth - 1) for number in numbers]
 
 
-def kind_of(dtype: str) -> "Kind | None":
+def kind_of(dtype: str) -> Kind | None:
     """Return the kind of elements of this type; `None` if a `memoryview` supports it."""
     if dtype == "float16":
         return Kind("H", 1, _half, "<f2")
@@ -66,11 +68,11 @@ def _half(bits: int) -> float:
     return struct.unpack("<e", bits.to_bytes(2, "little"))[0]
 
 
-def _complex(parts: "list[float]") -> complex:
+def _complex(parts: list[float]) -> complex:
     return complex(*parts)
 
 
-def _moment(ticks: int, count: int, unit: str) -> "Any":
+def _moment(ticks: int, count: int, unit: str) -> Any:
     """Return the value as numpy's `tolist` does: `None`, a date, a datetime, or a number."""
     import datetime
 
@@ -90,7 +92,7 @@ def _moment(ticks: int, count: int, unit: str) -> "Any":
         return ticks_there
 
 
-def _span(ticks: int, count: int, unit: str) -> "Any":
+def _span(ticks: int, count: int, unit: str) -> Any:
     """Return the value as numpy's `tolist` does: `None`, a `timedelta`, or a number."""
     import datetime
 

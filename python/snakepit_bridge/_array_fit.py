@@ -1,5 +1,7 @@
 """Conversion of arguments into numpy arrays, for parameters annotated with one."""
 
+from __future__ import annotations
+
 import re
 
 from . import _text_forms
@@ -18,7 +20,7 @@ MOST_SECONDS = 9_223_372_036_854
 _EXACT = 2**53
 
 
-def of_array(value: "Any", dtype: "Any") -> "Any":
+def of_array(value: Any, dtype: Any) -> Any:
     """Convert an array whose elements fit the type without loss; raises `ValueError`."""
     import numpy  # type: ignore
 
@@ -33,14 +35,14 @@ def of_array(value: "Any", dtype: "Any") -> "Any":
     return made.astype(dtype)
 
 
-def _like(dtype: "Any", given: "Any") -> "Any":
+def _like(dtype: Any, given: Any) -> Any:
     """Return the type, for times without a unit with the unit of the given array."""
     return (
         given if dtype.kind == given.kind and dtype.name in ("datetime64", "timedelta64") else dtype
     )
 
 
-def of_lists(value: "list[Any]", dtype: "Any", shape: "list[int | None] | None") -> "Any":
+def of_lists(value: list[Any], dtype: Any, shape: list[int | None] | None) -> Any:
     """Convert nested lists, whose numbers have no type of their own; raises `ValueError`."""
     import numpy  # type: ignore
 
@@ -61,7 +63,7 @@ def of_lists(value: "list[Any]", dtype: "Any", shape: "list[int | None] | None")
     return made
 
 
-def _kinds(value: "list[Any]") -> "set[type]":
+def _kinds(value: list[Any]) -> set[type]:
     """Return the types of the innermost items."""
     kinds = set(map(type, value))
     if list in kinds:
@@ -72,7 +74,7 @@ def _kinds(value: "list[Any]") -> "set[type]":
     return kinds
 
 
-def _numbers(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+def _numbers(numpy: Any, value: list[Any], kinds: set[type], target: Any) -> Any:
     if str in kinds and kinds <= _NUMBERS | {str}:
         # What JSON has no numbers for.
         value, kinds = _each(value, _special), kinds - {str} | {float}
@@ -94,7 +96,7 @@ def _numbers(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any"
     return made if made.dtype == target else _cast(numpy, made, target)
 
 
-def _cast(numpy: "Any", made: "Any", target: "Any") -> "Any":
+def _cast(numpy: Any, made: Any, target: Any) -> Any:
     if made.size == 0:
         return made.astype(target)
     fits = (made.dtype.kind == "b") == (target.kind == "b") and target.kind in "biufc"
@@ -111,7 +113,7 @@ def _cast(numpy: "Any", made: "Any", target: "Any") -> "Any":
     return made.astype(target)
 
 
-def _complexes(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+def _complexes(numpy: Any, value: list[Any], kinds: set[type], target: Any) -> Any:
     """Convert lists whose innermost lists are pairs of a real and an imaginary part."""
     made = _numbers(numpy, value, kinds, numpy.zeros((), target).real.dtype)
     if made.size == 0:
@@ -121,16 +123,16 @@ def _complexes(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "An
     return made.view(target)[..., 0]
 
 
-def _is_changed(made: "Any", value: "list[Any]") -> bool:
+def _is_changed(made: Any, value: list[Any]) -> bool:
     return bool(abs(made).max() >= _EXACT) and made.tolist() != value
 
 
-def _each(value: "list[Any]", change: "Callable[[Any], Any]") -> "list[Any]":
+def _each(value: list[Any], change: Callable[[Any], Any]) -> list[Any]:
     """Return the lists with each innermost item replaced by `change(item)`."""
     return [_each(item, change) if type(item) is list else change(item) for item in value]
 
 
-def _special(item: "Any") -> "Any":
+def _special(item: Any) -> Any:
     """Return the number that JSON represents as a text."""
     if type(item) is not str:
         return item
@@ -139,11 +141,11 @@ def _special(item: "Any") -> "Any":
     return _SPECIAL[item]
 
 
-def _whole(item: "Any") -> "Any":
+def _whole(item: Any) -> Any:
     return int(item) if type(item) is float and item.is_integer() else item
 
 
-def _moments(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+def _moments(numpy: Any, value: list[Any], kinds: set[type], target: Any) -> Any:
     """Convert dates and times, or their texts; `None`, which JSON has for it, is "not a time"."""
     import datetime
 
@@ -166,14 +168,14 @@ def _moments(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any"
     return made
 
 
-def _spans(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") -> "Any":
+def _spans(numpy: Any, value: list[Any], kinds: set[type], target: Any) -> Any:
     """Convert numbers of seconds; `None` is "not a time"."""
     import datetime
 
     if kinds - _NUMBERS - {type(None)}:
         raise ValueError("its items are not all numbers of seconds")
 
-    def span(seconds: "Any") -> "Any":
+    def span(seconds: Any) -> Any:
         if seconds is None:
             return None
         if not -MOST_SECONDS <= seconds <= MOST_SECONDS:
@@ -190,7 +192,7 @@ def _spans(numpy: "Any", value: "list[Any]", kinds: "set[type]", target: "Any") 
     return fitting
 
 
-def _flat(value: "list[Any]") -> "list[Any]":
+def _flat(value: list[Any]) -> list[Any]:
     out: list[Any] = []
     for item in value:
         out += _flat(item) if type(item) is list else [item]

@@ -1,5 +1,7 @@
 """Annotations of arrays and scalars of numpy: their specs and schemas."""
 
+from __future__ import annotations
+
 import sys
 
 from . import _text_forms
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     Shape = list[int | None] | None
 
 
-def of_array(scope: Scope, args: "tuple[Any, ...]") -> "Converted":
+def of_array(scope: Scope, args: tuple[Any, ...]) -> Converted:
     """Convert `numpy.ndarray`, and `numpy.ndarray[shape, dtype[T]]`, which `NDArray[T]` is."""
     inner = getattr(args[1], "__args__", ()) if len(args) > 1 else ()
     dtype = inner[0] if len(inner) == 1 and isinstance(inner[0], type) else None
@@ -24,7 +26,7 @@ def of_array(scope: Scope, args: "tuple[Any, ...]") -> "Converted":
     return array(scope, dtype, _shape(args[0]) if args else None)
 
 
-def array(scope: Scope, dtype: "Any", shape: "Shape") -> "Converted":
+def array(scope: Scope, dtype: Any, shape: Shape) -> Converted:
     """Return the spec and the schema of an array; `None` leaves its element type or shape open."""
     if dtype is None:
         parts = [
@@ -40,7 +42,7 @@ def array(scope: Scope, dtype: "Any", shape: "Shape") -> "Converted":
     return ("ndarray", dtype, shape), _lists(scope, str(dtype), leaf, shape)
 
 
-def limited(scope: Scope, spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") -> "Converted":
+def limited(scope: Scope, spec: tuple[Any, ...], metadata: tuple[Any, ...]) -> Converted:
     """Return an array with an element type (`numpy.float32`) or a shape (`(None, 3)`)."""
     numpy: Any = sys.modules["numpy"]
     _, dtype, shape = spec
@@ -57,7 +59,7 @@ def limited(scope: Scope, spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") 
     return array(scope, dtype, shape)
 
 
-def is_concrete(cls: "Any") -> bool:
+def is_concrete(cls: Any) -> bool:
     """Return whether instances of this class of scalars have one element type."""
     numpy: Any = sys.modules["numpy"]
     return issubclass(cls, numpy.generic) and (
@@ -65,7 +67,7 @@ def is_concrete(cls: "Any") -> bool:
     )
 
 
-def _shape(annotation: "Any") -> "Shape":
+def _shape(annotation: Any) -> Shape:
     """Return the lengths in `tuple[int, Literal[3]]`, `None` for any; `None` if there are none."""
     args: tuple[Any, ...] = getattr(annotation, "__args__", ())
     if getattr(annotation, "__origin__", None) is not tuple or Ellipsis in args:
@@ -80,7 +82,7 @@ def _shape(annotation: "Any") -> "Shape":
     return lengths
 
 
-def _leaf(dtype: "Any") -> "dict[str, Any] | None":
+def _leaf(dtype: Any) -> dict[str, Any] | None:
     """Return the schema of an element; `None` if JSON cannot represent it."""
     numpy: Any = sys.modules["numpy"]
     dtype = numpy.dtype(dtype)
@@ -99,19 +101,19 @@ def _leaf(dtype: "Any") -> "dict[str, Any] | None":
     return None
 
 
-def pair(number: "dict[str, Any]") -> "dict[str, Any]":
+def pair(number: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a complex number: JSON writes it as its real and imaginary part."""
     return {"type": "array", "prefixItems": [number, number], "minItems": 2, "maxItems": 2}
 
 
-def bounds(numpy: "Any", dtype: "Any") -> "dict[str, Any]":
+def bounds(numpy: Any, dtype: Any) -> dict[str, Any]:
     """Return the bounds of floats of less than 64 bits."""
     info = numpy.finfo(dtype)
     largest = float(info.max)
     return {} if info.bits >= 64 else {"minimum": -largest, "maximum": largest}
 
 
-def _lists(scope: Scope, name: str, leaf: "dict[str, Any]", shape: "Shape") -> "dict[str, Any]":
+def _lists(scope: Scope, name: str, leaf: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """Return the schema of nested lists of such elements, of a shape or of any depth."""
     if shape is not None:
         # JSON has no array without dimensions.

@@ -1,5 +1,7 @@
 """A cache of the variables that a call has seen, so that reading one again costs no request."""
 
+from __future__ import annotations
+
 from _thread import allocate_lock
 from time import monotonic
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_TTL = 5.0
 
 #: Types of values that the host stores exactly as sent, by the variable's type.
-_KEPT_AS_IS: "dict[str, type]" = {
+_KEPT_AS_IS: dict[str, type] = {
     "string": str,
     "choice": str,
     "module": str,
@@ -40,14 +42,14 @@ class Cache:
         self.epoch = 0
         self.ttl = DEFAULT_TTL
 
-    def find(self, name: str) -> "Variable | None":
+    def find(self, name: str) -> Variable | None:
         """Return the variable; `None` if it is not cached or too old."""
         entry = self._entries.get(name)
         if entry is None or monotonic() - entry[0] >= self.ttl:
             return None
         return entry[1]
 
-    def names(self) -> "list[str]":
+    def names(self) -> list[str]:
         """Return the names of all cached variables, of any age."""
         return list(self._entries)
 
@@ -58,7 +60,7 @@ class Cache:
                 if self.epoch == epoch:
                     self._entries[variable.name] = (monotonic(), variable)
 
-    def wrote(self, name: str, value: "Any", version: int, epoch: int) -> None:
+    def wrote(self, name: str, value: Any, version: int, epoch: int) -> None:
         """Record an own write; its value is served from now on, unless the host may convert it."""
         with self._lock:
             entry = self._entries.pop(name, None)
@@ -78,7 +80,7 @@ class Cache:
                 self._entries.pop(name, None)
                 self.epoch += 1
 
-    def drop(self, name: "str | None" = None) -> None:
+    def drop(self, name: str | None = None) -> None:
         """Drop one variable, or all of them."""
         with self._lock:
             if name is None:
@@ -88,13 +90,13 @@ class Cache:
             self.epoch += 1
 
 
-def value_of(variable: Variable) -> "Any":
+def value_of(variable: Variable) -> Any:
     """Return the value of a variable for a tool: a copy if it is mutable."""
     value = variable.value
     return value if type(value) in PLAIN else copy(value)
 
 
-def copy(value: "Any") -> "Any":
+def copy(value: Any) -> Any:
     """Copy a value with its lists, maps and frames, so that changes do not reach the cache.
 
     Arrays are read-only instead.

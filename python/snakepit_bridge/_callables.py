@@ -1,5 +1,7 @@
 """Callables: the kind of a decorated object's result, and the function behind it."""
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,12 +17,12 @@ FUNCTION = type(lambda: None)
 _MAX_DEPTH = 64
 
 
-def plain(function: "Any") -> "Any":
+def plain(function: Any) -> Any:
     """Return a method's function; any other object itself."""
     return getattr(function, "__func__", function)
 
 
-def flags(function: "Any") -> int:
+def flags(function: Any) -> int:
     """Return the flags of a function's code; 0 for objects without code."""
     function = plain(function)
     found = int(getattr(getattr(function, "__code__", None), "co_flags", 0))
@@ -31,7 +33,7 @@ def flags(function: "Any") -> int:
     return found
 
 
-def chain(function: "Any") -> "Iterator[Any]":
+def chain(function: Any) -> Iterator[Any]:
     """Iterate over a callable and the functions behind its decorators and partials."""
     for _ in range(_MAX_DEPTH):
         function = plain(function)
@@ -47,12 +49,12 @@ def chain(function: "Any") -> "Iterator[Any]":
         yield call
 
 
-def innermost(function: "Any") -> "Any":
+def innermost(function: Any) -> Any:
     """Return the innermost function behind decorators that use `functools.wraps`, and partials."""
     return list(chain(function))[-1]
 
 
-def flags_of_call(function: "Any") -> int:
+def flags_of_call(function: Any) -> int:
     """Return the flags of the code of which a call creates a coroutine or a generator, if any.
 
     A decorated function counts as what its wrapper is: a wrapper that makes a list of a generator's
@@ -76,17 +78,17 @@ def flags_of_call(function: "Any") -> int:
     return flags(function)
 
 
-def _is_partial(function: "Any") -> bool:
+def _is_partial(function: Any) -> bool:
     return type(function).__module__ == "functools" and hasattr(function, "func")
 
 
-def _own_call(function: "Any") -> "Any":
+def _own_call(function: Any) -> Any:
     """Return the method `__call__` of an instance."""
     call = getattr(type(function), "__call__", None)  # noqa: B004
     return call if not hasattr(function, "__code__") and hasattr(call, "__code__") else None
 
 
-def _passes_on(function: "Any") -> bool:
+def _passes_on(function: Any) -> bool:
     """Return whether a wrapper only returns what the wrapped function has returned."""
     wrapped = getattr(function, "__wrapped__", None)
     code = getattr(function, "__code__", None)
@@ -104,7 +106,7 @@ def _passes_on(function: "Any") -> bool:
         return False
 
 
-def _returns(function: "Any", names: "set[str]") -> bool:
+def _returns(function: Any, names: set[str]) -> bool:
     """Return whether a function returns only results of calls of these names."""
     import ast
     import inspect
@@ -114,7 +116,7 @@ def _returns(function: "Any", names: "set[str]") -> bool:
     if not isinstance(tree, ast.FunctionDef):
         return False
 
-    def is_result(value: "Any") -> bool:
+    def is_result(value: Any) -> bool:
         called = value.func if isinstance(value, ast.Call) else None
         return isinstance(called, ast.Name) and called.id in names
 

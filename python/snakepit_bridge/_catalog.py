@@ -1,5 +1,7 @@
 """The loaded adapter: its tools, and the functions that the runtime calls while it serves them."""
 
+from __future__ import annotations
+
 import sys
 
 from . import _aio, _errors, _interrupt
@@ -22,14 +24,14 @@ class Catalog:
 
     __slots__ = ("_adapters", "_closed", "tools")
 
-    def __init__(self, tools: "list[Tool]", adapters: "list[Any]") -> None:
+    def __init__(self, tools: list[Tool], adapters: list[Any]) -> None:
         """Keep the tools, and the initialised adapter instances in order."""
         self.tools = tools
         self._adapters = adapters
         self._closed = False
 
     @property
-    def context_class(self) -> "type[SessionContext]":
+    def context_class(self) -> type[SessionContext]:
         """Return the class that wraps the native context for tools.
 
         The runtime reads it once, when the first call needs a context.
@@ -39,7 +41,7 @@ class Catalog:
         return SessionContext
 
     @property
-    def convert(self) -> "Callable[[Any], Any] | None":
+    def convert(self) -> Callable[[Any], Any] | None:
         """Return the function that converts values which cannot be sent; `None` if they are errors.
 
         The runtime reads it once, when it starts. It calls the function with a result, a chunk or
@@ -78,13 +80,13 @@ class Catalog:
         return _interrupt.importing(sys._current_frames().get(thread))
 
     @staticmethod
-    def cancelled_class(arrived: "Callable[[], int | None]") -> "type[BaseException]":
+    def cancelled_class(arrived: Callable[[], int | None]) -> type[BaseException]:
         """Return the exception class for tools of other threads, where `arrived` is called."""
         from ._reached import cancelled_class
 
         return cancelled_class(arrived)
 
-    def close(self, report: "Callable[[str], None] | None" = None) -> None:
+    def close(self, report: Callable[[str], None] | None = None) -> None:
         """Run `cleanup` of every adapter, last first, then close the event loop; once.
 
         Every adapter is cleaned up even if others fail; the first exception is raised at the end.
@@ -144,7 +146,7 @@ def _name_threads() -> None:
         )
 
 
-def _name(adapter: "Any") -> str:
+def _name(adapter: Any) -> str:
     """Return the name of an adapter's class, or of the adapter if it is a class or a module."""
     named = adapter if hasattr(adapter, "__name__") else type(adapter)
     return str(getattr(named, "__qualname__", named.__name__))

@@ -1,5 +1,7 @@
 """Counters of a `ThreadSafetyChecker`: runs of methods, and waits for locks."""
 
+from __future__ import annotations
+
 import threading
 import time
 
@@ -21,7 +23,7 @@ class MethodRuns:
         self.seconds = 0.0
         self.threads: set[int] = set()
 
-    def report(self) -> "dict[str, Any]":
+    def report(self) -> dict[str, Any]:
         """Return the counters for `get_report`."""
         return {
             "calls": self.calls,
@@ -41,7 +43,7 @@ class LockWaits:
         self.taken = self.contended = 0
         self.waited = self.longest = 0.0
 
-    def report(self) -> "dict[str, Any]":
+    def report(self) -> dict[str, Any]:
         """Return the counters for `get_report`."""
         return {
             "taken": self.taken,
@@ -56,7 +58,7 @@ class Execution:
 
     __slots__ = ("_checker", "_name", "_owner", "_safe", "_started", "_thread")
 
-    def __init__(self, checker: "ThreadSafetyChecker", name: str, owner: "Any", safe: bool) -> None:
+    def __init__(self, checker: ThreadSafetyChecker, name: str, owner: Any, safe: bool) -> None:
         """Create a run that has not begun."""
         self._checker = checker
         self._name = name

@@ -5,6 +5,8 @@ inherits its environment; an environment that is passed explicitly stays as it i
 them too. The environment of the worker is never changed: calls on other threads have other traces.
 """
 
+from __future__ import annotations
+
 from . import _sink, _span
 
 TYPE_CHECKING = False
@@ -15,14 +17,14 @@ if TYPE_CHECKING:
 _ENV = 10
 
 
-def watch_subprocess(subprocess: "Any") -> None:
+def watch_subprocess(subprocess: Any) -> None:
     """Make `Popen` pass the trace context to its children."""
     from functools import wraps
 
     original = subprocess.Popen.__init__
 
     @wraps(original)
-    def __init__(self: "Any", *args: "Any", **kwargs: "Any") -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         if _sink.is_attached():
             given = args[_ENV] if len(args) > _ENV else kwargs.get("env")
             if given is None:
@@ -46,7 +48,7 @@ def watch_system() -> None:
     module: Any = os
     original = module.system
 
-    def system(command: "Any") -> int:
+    def system(command: Any) -> int:
         place = _place() if _sink.is_attached() else {}
         exports = "".join([f"export {name}={_quoted(value)}\n" for name, value in place.items()])
         if isinstance(command, str):
@@ -59,7 +61,7 @@ def watch_system() -> None:
     module.system = system
 
 
-def _place() -> "dict[str, str]":
+def _place() -> dict[str, str]:
     try:
         return _span.variables()
     except Exception as error:
@@ -72,7 +74,7 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "'\\''") + "'"
 
 
-def _environment(place: "dict[str, str]") -> "dict[str, str]":
+def _environment(place: dict[str, str]) -> dict[str, str]:
     from os import environ
 
     return {**environ, **place}

@@ -1,5 +1,7 @@
 """Collection of the tools of a module or an adapter."""
 
+from __future__ import annotations
+
 from . import _text
 from ._find import LoadError, Target
 from ._tool import MAX_NAME, Sources, Tool, valid_name
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 _HOW = "mark functions with `@tool` from snakepit_bridge, or name one: `{0}:function`"
 
 
-def classes(target: Target) -> "tuple[list[Any], Any]":
+def classes(target: Target) -> tuple[list[Any], Any]:
     """Return the adapter classes (or instances) to use, and the single function, if named."""
     value = target.value
     if target.attribute:
@@ -41,11 +43,11 @@ def classes(target: Target) -> "tuple[list[Any], Any]":
     ], None
 
 
-def _values(module: "Any", kind: "Any") -> "list[Any]":
+def _values(module: Any, kind: Any) -> list[Any]:
     return [value for value in vars(module).values() if isinstance(value, kind)]
 
 
-def tools(target: Target, adapters: "list[Any]", single: "Any") -> list[Tool]:
+def tools(target: Target, adapters: list[Any], single: Any) -> list[Tool]:
     """Return the tools of the target in the order of their definition; raises `LoadError`."""
     sources = Sources()
     found: list[Tool] = []
@@ -79,7 +81,7 @@ def tools(target: Target, adapters: "list[Any]", single: "Any") -> list[Tool]:
     return found
 
 
-def options_of(value: "Any") -> "ToolOptions | None":
+def options_of(value: Any) -> ToolOptions | None:
     # The value may be a proxy of any kind; only real options count.
     try:
         options = getattr(value, "__snakepit_tool__", None)
@@ -90,11 +92,11 @@ def options_of(value: "Any") -> "ToolOptions | None":
     return options if isinstance(options, ToolOptions) else None
 
 
-def _owner(function: "Any") -> "Any":
+def _owner(function: Any) -> Any:
     return getattr(function, "__self__", None)
 
 
-def adapter_tools(adapter: "Any", sources: Sources) -> list[Tool]:
+def adapter_tools(adapter: Any, sources: Sources) -> list[Tool]:
     """Return the marked methods of an adapter, and the tools of its own dispatch, if it has one."""
     found = _methods(adapter, sources)
     if hasattr(adapter, "execute_tool"):
@@ -104,7 +106,7 @@ def adapter_tools(adapter: "Any", sources: Sources) -> list[Tool]:
     return found
 
 
-def _methods(adapter: "Any", sources: Sources) -> list[Tool]:
+def _methods(adapter: Any, sources: Sources) -> list[Tool]:
     names: dict[str, ToolOptions] = {}
     for cls in reversed(type(adapter).__mro__):
         for name, value in vars(cls).items():
@@ -128,7 +130,7 @@ def _methods(adapter: "Any", sources: Sources) -> list[Tool]:
     return out
 
 
-def _make(function: "Any", options: ToolOptions, owner: "Any", sources: Sources) -> Tool:
+def _make(function: Any, options: ToolOptions, owner: Any, sources: Sources) -> Tool:
     tool = Tool(function, options, owner, sources)
     if not valid_name(tool.name):
         raise LoadError(
@@ -142,7 +144,7 @@ def _make(function: "Any", options: ToolOptions, owner: "Any", sources: Sources)
     return tool
 
 
-def _no_tools(target: Target, adapters: "list[Any]") -> LoadError:
+def _no_tools(target: Target, adapters: list[Any]) -> LoadError:
     path = _text.short_path(str(getattr(target.module, "__file__", None) or ""))
     help = _HOW.format(target.reference.partition(":")[0])
     if adapters:

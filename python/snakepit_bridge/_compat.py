@@ -4,6 +4,8 @@ Such an adapter has `execute_tool(tool_name, arguments, context)` and may overri
 `set_session_context`. It imports its base class from `snakepit_bridge.base_adapter`.
 """
 
+from __future__ import annotations
+
 from . import _aio
 from ._tool import Sources, Tool
 from .adapter import ToolOptions
@@ -17,20 +19,20 @@ if TYPE_CHECKING:
 CALL, STREAM = "execute_tool", "execute_tool_stream"
 
 
-def catch_all(adapter: "Any", taken: "set[str]", sources: Sources) -> list[Tool]:
+def catch_all(adapter: Any, taken: set[str], sources: Sources) -> list[Tool]:
     """Return the tools that pass any name to the adapter's `execute_tool`; none without it."""
     dispatch = getattr(adapter, "execute_tool", None)
     if not callable(dispatch) or hasattr(dispatch, "__snakepit_tool__"):
         return []
 
     def execute_tool(
-        tool_name: str, arguments: "dict[str, Any] | None" = None, ctx: "Any" = None
-    ) -> "Any":
+        tool_name: str, arguments: dict[str, Any] | None = None, ctx: Any = None
+    ) -> Any:
         return dispatch(tool_name=tool_name, arguments=arguments or {}, context=ctx)
 
     def execute_tool_stream(
-        tool_name: str, arguments: "dict[str, Any] | None" = None, ctx: "Any" = None
-    ) -> "Iterator[Any]":
+        tool_name: str, arguments: dict[str, Any] | None = None, ctx: Any = None
+    ) -> Iterator[Any]:
         result = dispatch(tool_name=tool_name, arguments=arguments or {}, context=ctx)
         yield from _items(_aio.run(result))
 
@@ -49,7 +51,7 @@ def catch_all(adapter: "Any", taken: "set[str]", sources: Sources) -> list[Tool]
     return out
 
 
-def _items(result: "Any") -> "Iterator[Any]":
+def _items(result: Any) -> Iterator[Any]:
     """Iterate over the chunks of a streaming result; a result that is no iterator is one chunk."""
     if hasattr(result, "__anext__") or hasattr(result, "__aiter__"):
         source = result.__aiter__()
@@ -69,7 +71,7 @@ def _items(result: "Any") -> "Iterator[Any]":
         yield _chunk(result)
 
 
-def _chunk(item: "Any") -> "Any":
+def _chunk(item: Any) -> Any:
     """Return the data of the original's `StreamChunk(data, is_final)`; other items as they are."""
     return item.data if type(item).__name__ == "StreamChunk" and hasattr(item, "data") else item
 
@@ -79,23 +81,23 @@ class Owner:
 
     __slots__ = ("_adapter",)
 
-    def __init__(self, adapter: "Any") -> None:
+    def __init__(self, adapter: Any) -> None:
         """Keep the adapter."""
         self._adapter = adapter
 
     @property
-    def session_context(self) -> "Any":
+    def session_context(self) -> Any:
         """The adapter's current context."""
         return getattr(self._adapter, "session_context", None)
 
     @session_context.setter
-    def session_context(self, context: "Any") -> None:
+    def session_context(self, context: Any) -> None:
         self._adapter.session_context = context
         if context is not None:
             self._adapter.set_session_context(context)
 
 
-def owner(adapter: "Any") -> "Any":
+def owner(adapter: Any) -> Any:
     """Return the object whose `session_context` the runtime sets for each call."""
     method = getattr(type(adapter), "set_session_context", None)
     if method is None or getattr(method, "__module__", "").startswith("snakepit_bridge.base_"):

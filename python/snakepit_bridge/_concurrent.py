@@ -3,6 +3,8 @@
 The native server reads frames and starts the calls; each is a task of the loop.
 """
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import sys
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def serve(server: "Any") -> None:
+def serve(server: Any) -> None:
     """Run this thread's loop until the server ends."""
     loop = _aio.loop()
     descriptors = server.descriptors()
@@ -24,7 +26,7 @@ def serve(server: "Any") -> None:
     _watch_programs(server)
     former = loop.get_exception_handler()
 
-    def failed(loop: asyncio.AbstractEventLoop, context: "dict[str, Any]") -> None:
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # The loop has skipped a callback, and with it a step of some call.
         error = context.get("exception")
         if error is not None and raised_by_signal(error):
@@ -49,7 +51,7 @@ def serve(server: "Any") -> None:
 _aio.RUNNERS.add(serve.__code__)
 
 
-def _watch_programs(server: "Any") -> None:
+def _watch_programs(server: Any) -> None:
     """Report programs to the server when they are started, in the context that starts them.
 
     Later, nothing tells which of the calls on the loop has started a child.
@@ -60,15 +62,15 @@ def _watch_programs(server: "Any") -> None:
     original: Any = subprocess.Popen.__init__
 
     @functools.wraps(original)
-    def __init__(self: "Any", *args: "Any", **kwargs: "Any") -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         server.program(self.pid)
 
     subprocess.Popen.__init__ = __init__
 
-    def telling(spawn: "Any") -> "Any":
+    def telling(spawn: Any) -> Any:
         @functools.wraps(spawn)
-        def spawned(*args: "Any", **kwargs: "Any") -> int:
+        def spawned(*args: Any, **kwargs: Any) -> int:
             pid = spawn(*args, **kwargs)
             server.program(pid)
             return pid
@@ -121,7 +123,7 @@ def raised_by_signal(error: BaseException) -> bool:
     return False
 
 
-def _is_raise(trace: "Any") -> bool:
+def _is_raise(trace: Any) -> bool:
     """Return whether the instruction is a `raise`; `default_int_handler` has no frame."""
     from opcode import opmap
 
@@ -130,7 +132,7 @@ def _is_raise(trace: "Any") -> bool:
     return trace.tb_frame.f_code.co_code[trace.tb_lasti] == opmap["RAISE_VARARGS"]
 
 
-def current_task() -> "asyncio.Task[Any] | None":
+def current_task() -> asyncio.Task[Any] | None:
     """Return the task whose code runs now; for a signal handler."""
     try:
         return asyncio.current_task()
@@ -154,7 +156,7 @@ def shown(error: BaseException, given_up: bool) -> BaseException:
 # would stay until the cyclic collector runs.
 
 
-async def _value(made: "Any", work: "Any" = None) -> "Any":
+async def _value(made: Any, work: Any = None) -> Any:
     try:
         if work is not None and not work.begin():
             _discard(made)
@@ -171,14 +173,14 @@ async def _value(made: "Any", work: "Any" = None) -> "Any":
 call = _value
 
 
-def _discard(made: "Any") -> None:
+def _discard(made: Any) -> None:
     """Close a coroutine that never began, because the host has taken its call back."""
     close = getattr(made, "close", None)
     if close is not None:
         close()
 
 
-async def many(work: "Any") -> None:
+async def many(work: Any) -> None:
     """Run the items of a batch one after the other; each has its own outcome."""
     while (made := work.next()) is not None:
         try:
@@ -193,7 +195,7 @@ async def many(work: "Any") -> None:
             coroutine = None
 
 
-async def stream(made: "Any", work: "Any") -> None:
+async def stream(made: Any, work: Any) -> None:
     """Send the items of a streaming tool; waits while the consumer does not take them."""
     if not work.begin():
         _discard(made)
@@ -223,7 +225,7 @@ async def stream(made: "Any", work: "Any") -> None:
         del coroutine, work, items, iterator, item, close
 
 
-async def _sent(answer: "Any") -> bool:
+async def _sent(answer: Any) -> bool:
     """Wait for room if necessary; return whether the stream continues."""
     if isinstance(answer, bool):
         return answer

@@ -1,12 +1,14 @@
 """Constraints of variables, checked in the worker as the original's `serialization` does."""
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
 
-def validate_constraints(value: "Any", var_type: str, constraints: "Mapping[str, Any]") -> None:
+def validate_constraints(value: Any, var_type: str, constraints: Mapping[str, Any]) -> None:
     """Raise `ValueError` if the value violates a constraint.
 
     Known: min, max, min_length, max_length, pattern, choices, allowed_modules, dimensions, shape,
@@ -17,7 +19,7 @@ def validate_constraints(value: "Any", var_type: str, constraints: "Mapping[str,
             raise ValueError(f"the {var_type} {value!r:.100} violates {key} {wanted!r:.100}")
 
 
-def _holds(key: str, wanted: "Any", value: "Any") -> bool:
+def _holds(key: str, wanted: Any, value: Any) -> bool:
     if key == "min":
         return value >= wanted
     if key == "max":
@@ -41,7 +43,7 @@ def _holds(key: str, wanted: "Any", value: "Any") -> bool:
     raise ValueError(f"unknown constraint {key!r}")
 
 
-def _shape(value: "Any") -> "list[int]":
+def _shape(value: Any) -> list[int]:
     """Return the lengths of an array, of nested lists, or of the key `shape` of a map."""
     found = value.get("shape") if isinstance(value, dict) else getattr(value, "shape", None)
     if found is not None:

@@ -1,5 +1,7 @@
 """The correlation id: the caller's, unless code has set another one."""
 
+from __future__ import annotations
+
 from contextvars import ContextVar
 from os import urandom
 
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
 HEADER = "x-snakepit-correlation-id"
 
 #: The id, and the call in which it was set: in other calls it is ignored.
-_own: "ContextVar[tuple[str, int] | None]" = ContextVar("snakepit_correlation_id", default=None)
+_own: ContextVar[tuple[str, int] | None] = ContextVar("snakepit_correlation_id", default=None)
 
 
-def correlation_id() -> "str | None":
+def correlation_id() -> str | None:
     """Return the id that joins the parts of one request. `None` if the caller gave none."""
     own = _own.get()
     _, _, call, given = _span.here()
@@ -31,13 +33,13 @@ def new_correlation_id() -> str:
     return urandom(16).hex()
 
 
-def set_correlation_id(value: "str | None") -> "Token[Any]":
+def set_correlation_id(value: str | None) -> Token[Any]:
     """Use another id from now on in this context; return the argument of `reset_correlation_id`."""
     call = _span.here()[2]
     return _own.set(None if value is None else (str(value), call))
 
 
-def reset_correlation_id(token: "Token[Any] | None") -> None:
+def reset_correlation_id(token: Token[Any] | None) -> None:
     """Undo `set_correlation_id`. In another context, or a second time, it does nothing."""
     if token is None:
         return
@@ -47,15 +49,15 @@ def reset_correlation_id(token: "Token[Any] | None") -> None:
         return
 
 
-def get_correlation_id(default: "str | None" = None) -> "str | None":
+def get_correlation_id(default: str | None = None) -> str | None:
     """Return `correlation_id()`, or the default without one."""
     value = correlation_id()
     return default if value is None else value
 
 
 def outgoing_metadata(
-    initial: "Iterable[tuple[str, str]] | None" = None,
-) -> "list[tuple[str, str]]":
+    initial: Iterable[tuple[str, str]] | None = None,
+) -> list[tuple[str, str]]:
     """Return metadata for a request to another service, with the id and the trace context."""
     metadata = list(initial) if initial else []
     value = correlation_id()
@@ -70,7 +72,7 @@ def outgoing_metadata(
     return metadata
 
 
-def from_metadata(metadata: "Iterable[tuple[str, str]] | None") -> "str | None":
+def from_metadata(metadata: Iterable[tuple[str, str]] | None) -> str | None:
     """Return the id in metadata of a request. `None` if there is none."""
     for key, value in metadata or ():
         if key.lower() == HEADER:

@@ -4,6 +4,8 @@ Nothing here may fail: a broken `__str__`, a cycle of causes or a huge traceback
 bounded size.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -26,7 +28,7 @@ _MAX_NOTES = 16
 
 
 #: A descriptor that the first error closes for its imports; a tool may use all others.
-_spare: "list[int]" = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)]
+_spare: list[int] = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)]
 
 
 def _prepare() -> None:
@@ -39,14 +41,14 @@ def _prepare() -> None:
         return
 
 
-def describe_exception(error: BaseException, tool: "Any" = None) -> "dict[str, Any]":
+def describe_exception(error: BaseException, tool: Any = None) -> dict[str, Any]:
     """Return the fields of a `ToolError` for an exception that left `tool`, or any code."""
     if _spare:
         _prepare()
     return _describe(error, tool, set(), 0)
 
 
-def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -> "dict[str, Any]":
+def _describe(error: BaseException, tool: Any, seen: set[int], depth: int) -> dict[str, Any]:
     seen.add(id(error))
     kind = type(error)
     limit = _text.MAX_TEXT if depth == 0 else _MAX_CAUSE_TRACEBACK
@@ -182,7 +184,7 @@ def _cut(text: str, limit: int) -> str:
     return f"{head}… {left_out} characters left out …\n{tail}"
 
 
-def _hide(formatted: "Any", depth: int) -> None:
+def _hide(formatted: Any, depth: int) -> None:
     if formatted is None or depth > 64:
         return
     kept = [frame for frame in formatted.stack if not is_own(frame.filename)]

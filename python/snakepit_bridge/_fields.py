@@ -1,5 +1,7 @@
 """Names and values of telemetry records: cleaned, without secrets, and of bounded size."""
 
+from __future__ import annotations
+
 from . import _redact, _sink
 
 TYPE_CHECKING = False
@@ -61,7 +63,7 @@ def text(value: object, limit: int = _MAX_TEXT) -> str:
     return _sink.clip(shown, limit)
 
 
-def attribute(value: object) -> "Attribute":
+def attribute(value: object) -> Attribute:
     """Return a value as an attribute can carry it: a truth value, a number or a text."""
     kind = type(value)
     if kind is str:
@@ -75,7 +77,7 @@ def attribute(value: object) -> "Attribute":
     return text(value)
 
 
-def number(value: object) -> "int | float | None":
+def number(value: object) -> int | float | None:
     """Return a number that the host accepts, also for numpy scalars. `None` for other values."""
     if isinstance(value, (str, bytes, bytearray)):
         return None
@@ -91,11 +93,11 @@ def number(value: object) -> "int | float | None":
 
 
 #: Names of attributes that were seen, with their cleaned form and whether their values are secrets.
-_seen: "dict[str, tuple[str, bool]]" = {}
+_seen: dict[str, tuple[str, bool]] = {}
 _MAX_SEEN_NAMES = 512
 
 
-def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) -> "dict[str, Any]":
+def attributes(given: Mapping[Any, Any] | None, room: int = MAX_ATTRIBUTES) -> dict[str, Any]:
     """Return the attributes of a record; drops those beyond `room`, masks secrets."""
     out: dict[str, Any] = {}
     if not given:
@@ -121,7 +123,7 @@ def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) ->
     return out
 
 
-def _remembered(key: object) -> "tuple[str, bool]":
+def _remembered(key: object) -> tuple[str, bool]:
     shown = name(key, "attribute")
     found = (shown, is_secret(shown))
     if type(key) is str:

@@ -1,5 +1,7 @@
 """Resolution of adapter references: finding and importing a module or an object."""
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -36,7 +38,7 @@ class LoadError(Exception):
         self.traceback = traceback
 
     @classmethod
-    def of(cls, error: BaseException, what: str, help: str) -> "LoadError":
+    def of(cls, error: BaseException, what: str, help: str) -> LoadError:
         """Return the error for an exception of user code during `what`."""
         file, line, source = _errors.place(error)
         reason = _errors.message(error)
@@ -56,7 +58,7 @@ class Target:
 
     __slots__ = ("attribute", "module", "reference", "value")
 
-    def __init__(self, reference: str, module: "ModuleType", attribute: str, value: "Any") -> None:
+    def __init__(self, reference: str, module: ModuleType, attribute: str, value: Any) -> None:
         """Keep the fields; for a whole module, `attribute` is empty and `value` the module."""
         self.reference = reference
         self.module = module
@@ -92,7 +94,7 @@ def find(reference: str) -> Target:
     return Target(reference, module, attribute, _attribute(module, attribute, reference))
 
 
-def _attribute(module: "ModuleType", attribute: str, reference: str) -> "Any":
+def _attribute(module: ModuleType, attribute: str, reference: str) -> Any:
     value: Any = module
     for part in attribute.split("."):
         try:
@@ -110,7 +112,7 @@ def _attribute(module: "ModuleType", attribute: str, reference: str) -> "Any":
     return value
 
 
-def _load_file(path: str) -> "ModuleType":
+def _load_file(path: str) -> ModuleType:
     full = os.path.abspath(path)
     folder, name = os.path.split(full)
     if not os.path.isfile(full):
@@ -146,7 +148,7 @@ def _load_file(path: str) -> "ModuleType":
     return module
 
 
-def _load_of_package(path: str, full: str) -> "ModuleType | None":
+def _load_of_package(path: str, full: str) -> ModuleType | None:
     """Import a file that lies in a package by its full name, so that relative imports work.
 
     Without an `__init__.py` beside it, or if another object has the name of the package, the file
@@ -200,7 +202,7 @@ def refuse_shadows_on_path() -> None:
         raise _shadowed("no adapter can be loaded", found, other)
 
 
-def _shadowed(what: str, found: "tuple[str, str]", other: str) -> LoadError:
+def _shadowed(what: str, found: tuple[str, str], other: str) -> LoadError:
     shadow, own = found
     return LoadError(
         f"{what}: `{shadow}` would be imported in place of `{own}`, which the worker itself needs",
@@ -234,7 +236,7 @@ def _no_file(path: str, folder: str, name: str) -> LoadError:
     )
 
 
-def _import_longest(name: str, dotted: bool) -> "tuple[ModuleType, str]":
+def _import_longest(name: str, dotted: bool) -> tuple[ModuleType, str]:
     """Import `name`; with `dotted`, the rest after the longest importable part is an attribute."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):

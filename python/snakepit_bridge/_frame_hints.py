@@ -1,5 +1,7 @@
 """Annotations that name a class of data frames or columns of pandas, polars or pyarrow."""
 
+from __future__ import annotations
+
 from . import _frames
 
 TYPE_CHECKING = False
@@ -12,7 +14,7 @@ _COLUMNS = ("Series", "Array", "ChunkedArray")
 _SHORT = {"pandas": "pd", "polars": "pl", "pyarrow": "pa"}
 
 
-def convert(cls: type) -> "tuple[tuple[Any, ...], dict[str, Any]] | None":
+def convert(cls: type) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """Return the spec and the schema of such a class; `None` for all others."""
     for base in cls.__mro__:
         root = base.__module__.partition(".")[0]

@@ -4,6 +4,8 @@ A data frame is written by a library that the tool has imported. A received one 
 library of the annotation, else by the one that sent it, else by pyarrow.
 """
 
+from __future__ import annotations
+
 import sys
 
 TYPE_CHECKING = False
@@ -31,14 +33,14 @@ class Refused(Exception):
         super().__init__(path, what, help)
 
 
-def loaded(name: str) -> "Any":
+def loaded(name: str) -> Any:
     """Return a library if user code has imported all of it."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return None if getattr(spec, "_initializing", False) else module
 
 
-def encode(value: "Any") -> "tuple[int, Any] | None":
+def encode(value: Any) -> tuple[int, Any] | None:
     """Return a data frame's kind and its stream, bytes or a buffer; `None` for other values."""
     kind = type(value)
     roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
@@ -55,7 +57,7 @@ def encode(value: "Any") -> "tuple[int, Any] | None":
     return None
 
 
-def _of_pandas(value: "Any") -> "tuple[int, Any] | None":
+def _of_pandas(value: Any) -> tuple[int, Any] | None:
     pandas = loaded("pandas")
     series = isinstance(value, pandas.Series)
     if not series and not isinstance(value, pandas.DataFrame):
@@ -74,7 +76,7 @@ def _of_pandas(value: "Any") -> "tuple[int, Any] | None":
     return (PANDAS_SERIES if series else PANDAS_FRAME), _written(pa, table)
 
 
-def _of_pyarrow(value: "Any", pa: "Any") -> "tuple[int, Any] | None":
+def _of_pyarrow(value: Any, pa: Any) -> tuple[int, Any] | None:
     if isinstance(value, pa.Table):
         return TABLE, _written(pa, value)
     if isinstance(value, pa.RecordBatch):
@@ -88,7 +90,7 @@ def _of_pyarrow(value: "Any", pa: "Any") -> "tuple[int, Any] | None":
     return None
 
 
-def _of_stream(value: "Any") -> "tuple[int, Any]":
+def _of_stream(value: Any) -> tuple[int, Any]:
     """Convert an object of another library by Arrow's protocol for streams."""
     pa, polars = loaded("pyarrow"), loaded("polars")
     if pa is not None:
@@ -109,10 +111,10 @@ def _of_stream(value: "Any") -> "tuple[int, Any]":
     )
 
 
-def _written(pa: "Any", data: "Any") -> "Any":
+def _written(pa: Any, data: Any) -> Any:
     """Return the stream of a table or a record batch, in one buffer of the exact size."""
 
-    def write(sink: "Any") -> None:
+    def write(sink: Any) -> None:
         with pa.ipc.new_stream(sink, data.schema, options=_options(pa)) as writer:
             writer.write(data)
 
@@ -128,7 +130,7 @@ def _written(pa: "Any", data: "Any") -> "Any":
     return buffer
 
 
-def _read_and_written(pa: "Any", reader: "Any") -> "Any":
+def _read_and_written(pa: Any, reader: Any) -> Any:
     """Return the stream of all batches of a reader, which is then at its end."""
     sink = pa.BufferOutputStream()
     try:
@@ -142,7 +144,7 @@ def _read_and_written(pa: "Any", reader: "Any") -> "Any":
     return sink.getvalue()
 
 
-def _options(pa: "Any") -> "Any":
+def _options(pa: Any) -> Any:
     return pa.ipc.IpcWriteOptions(compression=None, unify_dictionaries=False)
 
 
@@ -151,7 +153,7 @@ def _unwritable(error: Exception) -> Refused:
     return Refused("", f"cannot be written as Arrow: {reason}", "convert the column, and send it")
 
 
-def decode(kind: int, data: "Any", wanted: int) -> "Any":
+def decode(kind: int, data: Any, wanted: int) -> Any:
     """Return the object of a stream; `data` is bytes, or a buffer of its own.
 
     `wanted` are the libraries that the annotation names, any if it is 0.
@@ -178,7 +180,7 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
-def _made(kind: int, library: int, column: bool, data: "Any") -> "Any":
+def _made(kind: int, library: int, column: bool, data: Any) -> Any:
     if library == POLARS and kind in (POLARS_FRAME, POLARS_SERIES, ARROW):
         polars = _imported("polars", "polars")
         if polars is not None:
@@ -201,7 +203,7 @@ def _made(kind: int, library: int, column: bool, data: "Any") -> "Any":
     return of_table(pa, table, kind)
 
 
-def of_table(pa: "Any", table: "Any", kind: int) -> "Any":
+def of_table(pa: Any, table: Any, kind: int) -> Any:
     """Return the pyarrow object of this kind."""
     if kind == RECORD_BATCH:
         return record_batch(pa, table)
@@ -216,10 +218,10 @@ def of_table(pa: "Any", table: "Any", kind: int) -> "Any":
 
 
 #: Tables of received readers, which a union may convert more than once.
-_tables: "Any" = None
+_tables: Any = None
 
 
-def _reader(table: "Any") -> "Any":
+def _reader(table: Any) -> Any:
     """Return a reader of a table, and keep the table as long as the reader lives."""
     global _tables
     if _tables is None:
@@ -231,13 +233,13 @@ def _reader(table: "Any") -> "Any":
     return reader
 
 
-def unread(value: "Any") -> "Any":
+def unread(value: Any) -> Any:
     """Return the table of a received reader that no tool has got yet; other values unchanged."""
     is_reader = type(value).__name__ == "RecordBatchReader"
     return _tables.get(value, value) if is_reader and _tables is not None else value
 
 
-def record_batch(pa: "Any", table: "Any") -> "Any":
+def record_batch(pa: Any, table: Any) -> Any:
     """Return a table as one record batch."""
     batches = table.to_batches()
     if len(batches) > 1:
@@ -249,7 +251,7 @@ def record_batch(pa: "Any", table: "Any") -> "Any":
     )
 
 
-def _table(pa: "Any", data: "Any") -> "Any":
+def _table(pa: Any, data: Any) -> Any:
     """Return a table whose values are all validated: its bytes come from another process."""
     buffer = data if isinstance(data, bytes) else pa.foreign_buffer(*data.region(), base=data)
     reader = pa.ipc.open_stream(pa.py_buffer(buffer))
@@ -259,7 +261,7 @@ def _table(pa: "Any", data: "Any") -> "Any":
     return pa.Table.from_batches(batches, schema=reader.schema)
 
 
-def _imported(name: str, what: str) -> "Any":
+def _imported(name: str, what: str) -> Any:
     """Return a library. A received data frame needs one even if the tool has imported none."""
     module = loaded(name)
     if module is not None:

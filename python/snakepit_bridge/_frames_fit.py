@@ -1,5 +1,7 @@
 """Conversion of values for parameters annotated with a class of data frames or columns."""
 
+from __future__ import annotations
+
 from . import _frames
 
 TYPE_CHECKING = False
@@ -7,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def fit(cls: "Any", value: "Any", exact: bool) -> "Any":
+def fit(cls: Any, value: Any, exact: bool) -> Any:
     """Return an instance of `cls` with the data of `value`; `None` if the value is unsuitable.
 
     A data frame stays a data frame, a column a column. JSON has neither: unless `exact`, a list of
@@ -28,11 +30,11 @@ def fit(cls: "Any", value: "Any", exact: bool) -> "Any":
     return _plain(root, name, value)
 
 
-def _root(value: "Any") -> str:
+def _root(value: Any) -> str:
     return str(value.__module__).partition(".")[0]
 
 
-def _is_frame(value: "Any") -> bool:
+def _is_frame(value: Any) -> bool:
     kind = type(value)
     return _root(kind) in ("pandas", "polars", "pyarrow") and kind.__name__ in (
         "DataFrame",
@@ -42,14 +44,14 @@ def _is_frame(value: "Any") -> bool:
     )
 
 
-def _is_column(value: "Any") -> bool:
+def _is_column(value: Any) -> bool:
     kind = type(value)
     if _root(kind) == "pyarrow":
         return kind.__name__.endswith("Array")
     return _root(kind) in ("pandas", "polars") and kind.__name__ == "Series"
 
 
-def _no_table(value: "Any") -> "str | None":
+def _no_table(value: Any) -> str | None:
     """Return why a value is no list of dicts, and no dict of lists of one length."""
     if type(value) is list:
         for index, row in enumerate(value):
@@ -73,7 +75,7 @@ def _no_table(value: "Any") -> "str | None":
     return f"column `{first:.40}` has {count} values, and column `{other:.40}` has {found}"
 
 
-def _through_arrow(value: "Any", kind: int, wanted: int) -> "Any":
+def _through_arrow(value: Any, kind: int, wanted: int) -> Any:
     """Return the same data as an object of another library."""
     made = _frames.encode(_frames.unread(value))
     if made is None:
@@ -85,17 +87,17 @@ def _through_arrow(value: "Any", kind: int, wanted: int) -> "Any":
 _WANTED = {"pandas": _frames.PANDAS, "polars": _frames.POLARS, "pyarrow": _frames.PYARROW}
 
 
-def _frame(root: str, name: str, value: "Any") -> "Any":
+def _frame(root: str, name: str, value: Any) -> Any:
     kind = {"RecordBatch": _frames.RECORD_BATCH, "RecordBatchReader": _frames.READER}.get(name)
     return _through_arrow(value, _frames.TABLE if kind is None else kind, _WANTED[root])
 
 
-def _column(root: str, name: str, value: "Any") -> "Any":
+def _column(root: str, name: str, value: Any) -> Any:
     kind = _frames.ARRAY if name == "Array" else _frames.CHUNKED_ARRAY
     return _through_arrow(value, kind, _WANTED[root])
 
 
-def _listed(root: str, name: str, value: "list[Any]") -> "Any":
+def _listed(root: str, name: str, value: list[Any]) -> Any:
     library = __import__(root)
     try:
         if root == "pyarrow":
@@ -106,7 +108,7 @@ def _listed(root: str, name: str, value: "list[Any]") -> "Any":
         raise ValueError(_reason(error)) from None
 
 
-def _plain(root: str, name: str, value: "Any") -> "Any":
+def _plain(root: str, name: str, value: Any) -> Any:
     library = __import__(root)
     try:
         columns = _columns(value)
@@ -122,7 +124,7 @@ def _plain(root: str, name: str, value: "Any") -> "Any":
         raise ValueError(_reason(error)) from None
 
 
-def _columns(value: "Any") -> "dict[str, list[Any]]":
+def _columns(value: Any) -> dict[str, list[Any]]:
     """Return the columns of records, which may have different keys."""
     if type(value) is dict:
         return value
@@ -130,18 +132,18 @@ def _columns(value: "Any") -> "dict[str, list[Any]]":
     return {name: [row.get(name) for row in value] for name in names}
 
 
-def _kinds(cells: "list[Any]") -> "set[type]":
+def _kinds(cells: list[Any]) -> set[type]:
     return {type(cell) for cell in cells}
 
 
-def _like_numbers(cells: "list[Any]") -> "list[Any]":
+def _like_numbers(cells: list[Any]) -> list[Any]:
     """Return whole numbers among floats as floats, since JSON has one kind of numbers."""
     if {int, float} <= _kinds(cells) <= {int, float, type(None)}:
         return [float(cell) if type(cell) is int else cell for cell in cells]
     return cells
 
 
-def _series(root: str, library: "Any", cells: "list[Any]") -> "Any":
+def _series(root: str, library: Any, cells: list[Any]) -> Any:
     if root == "pandas":
         return library.Series(_like_numbers(cells), **_nullable(cells))
     kinds = _kinds(cells) - {type(None)}
@@ -157,7 +159,7 @@ def _series(root: str, library: "Any", cells: "list[Any]") -> "Any":
     return made
 
 
-def _is_kept(cell: "Any", back: "Any") -> bool:
+def _is_kept(cell: Any, back: Any) -> bool:
     """Return whether a cell is unchanged, with the fields of other cells as `None`."""
     kind = type(cell)
     if kind is dict:
@@ -170,17 +172,17 @@ def _is_kept(cell: "Any", back: "Any") -> bool:
     return cell == back and (kind is type(back) or {kind, type(back)} == {int, float})
 
 
-def _array(pyarrow: "Any", cells: "list[Any]") -> "Any":
+def _array(pyarrow: Any, cells: list[Any]) -> Any:
     return pyarrow.array(cells, pyarrow.uint64() if _is_unsigned(cells) else None)
 
 
-def _is_unsigned(cells: "list[Any]") -> bool:
+def _is_unsigned(cells: list[Any]) -> bool:
     """Return whether the cells are whole numbers of which one needs all 64 bits."""
     whole = int in (kinds := _kinds(cells)) and kinds <= {int, type(None)}
     return whole and any(cell is not None and cell >= 2**63 for cell in cells)
 
 
-def _nullable(cells: "list[Any]") -> "dict[str, Any]":
+def _nullable(cells: list[Any]) -> dict[str, Any]:
     """Return the dtype of a pandas column of whole numbers or truth values with gaps."""
     kinds = _kinds(cells)
     if type(None) not in kinds:

@@ -1,5 +1,7 @@
 """Columns of pandas whose cells are Python objects: of one type each, with one missing value."""
 
+from __future__ import annotations
+
 from ._frames import Refused
 
 TYPE_CHECKING = False
@@ -23,7 +25,7 @@ _HELP = {
 }
 
 
-def array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, dict[str, str]]":
+def array(values: Any, path: str, pa: Any, pandas: Any) -> tuple[Any, dict[str, str]]:
     """Return the array of a column of objects, and the note from which the column is restored."""
     cells = list(values)
     kinds = set(map(type, cells))
@@ -76,7 +78,7 @@ def array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, dic
     return made, note
 
 
-def _typed(cells: "list[Any]", name: str, pa: "Any") -> "Any":
+def _typed(cells: list[Any], name: str, pa: Any) -> Any:
     if name == "str":
         return pa.array(cells, pa.string())
     if name == "int":
@@ -85,12 +87,12 @@ def _typed(cells: "list[Any]", name: str, pa: "Any") -> "Any":
     return pa.array(cells, from_pandas=False)
 
 
-def _has_numbers(cells: "Iterable[Any]") -> bool:
+def _has_numbers(cells: Iterable[Any]) -> bool:
     """Return whether a cell is a float other than NaN."""
     return any(type(cell) is float and cell == cell for cell in cells)
 
 
-def _of_arrays(cells: "list[Any]", path: str, pa: "Any") -> "Any":
+def _of_arrays(cells: list[Any], path: str, pa: Any) -> Any:
     dtypes = {(str(cell.dtype), cell.ndim, type(cell)) for cell in cells if cell is not None}
     ((dtype, dimensions, _), *others) = dtypes
     if others or dimensions != 1 or dtype == "object":
@@ -106,7 +108,7 @@ def _of_arrays(cells: "list[Any]", path: str, pa: "Any") -> "Any":
         raise Refused(path, what, "convert it with `.map(lambda cell: cell.tolist())`") from None
 
 
-def _compare(cells: "list[Any]", back: "list[Any]", path: str) -> None:
+def _compare(cells: list[Any], back: list[Any], path: str) -> None:
     for row, (one, two) in enumerate(zip(cells, back, strict=True)):
         if not _same(one, two):
             raise Refused(
@@ -116,7 +118,7 @@ def _compare(cells: "list[Any]", back: "list[Any]", path: str) -> None:
             )
 
 
-def _same(one: "Any", two: "Any") -> bool:
+def _same(one: Any, two: Any) -> bool:
     """Return whether two values are equal, and of the same types at every depth."""
     kind = type(one)
     if kind is not type(two):
@@ -130,7 +132,7 @@ def _same(one: "Any", two: "Any") -> bool:
     return one == two or (kind is float and one != one and two != two)
 
 
-def column(values: "Any", note: "dict[str, str]", pandas: "Any") -> "Any":
+def column(values: Any, note: dict[str, str], pandas: Any) -> Any:
     """Restore the column that a note describes."""
     kind = note.get("cells")
     if kind == "arrow":

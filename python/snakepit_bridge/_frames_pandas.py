@@ -4,6 +4,8 @@ The table has the metadata that pyarrow writes for pandas, so that others can re
 what that metadata lacks.
 """
 
+from __future__ import annotations
+
 import json
 
 from . import _frames_objects, _frames_zones
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 _NOTES = b"snakepit"
 
 
-def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
+def table(value: Any, pandas: Any, pa: Any) -> Any:
     """Return the table of a frame or a series."""
     _has_no_more(value, pandas)
     notes: dict[str, Any] = {}
@@ -28,7 +30,7 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
         frame.attrs = value.attrs
     if not value.flags.allows_duplicate_labels:
         notes["unique"] = True
-    labels: "Any" = frame.columns
+    labels: Any = frame.columns
     _names(frame, labels)
     if isinstance(labels, pandas.RangeIndex):
         notes["labels"] = [labels.start, labels.stop, labels.step]
@@ -84,9 +86,7 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
     return pa.record_batch([], schema=schema)
 
 
-def _schema(
-    frame: "Any", arrays: "list[Any]", notes: "dict[str, Any]", indexed: bool, pa: "Any"
-) -> "Any":
+def _schema(frame: Any, arrays: list[Any], notes: dict[str, Any], indexed: bool, pa: Any) -> Any:
     """Return the schema: column names, pyarrow's metadata for pandas, and the notes."""
     try:
         empty = pa.Schema.from_pandas(frame.iloc[:0], preserve_index=indexed or None)
@@ -117,7 +117,7 @@ def _schema(
 _RENAME = "name the columns by texts, for example with `value.columns = value.columns.map(str)`"
 
 
-def _names(frame: "Any", labels: "Any") -> None:
+def _names(frame: Any, labels: Any) -> None:
     """Reject names of columns and levels that a table cannot have or cannot tell apart."""
     for place, names in (("index", frame.index.names), ("columns", labels.names)):
         for name in names:
@@ -143,11 +143,11 @@ def _names(frame: "Any", labels: "Any") -> None:
             raise Refused("", f"has columns named by objects of the type {names}", _RENAME)
 
 
-def _level(index: "Any", level: int) -> str:
+def _level(index: Any, level: int) -> str:
     return ".index" if index.nlevels == 1 else f".index.get_level_values({level})"
 
 
-def _has_no_more(value: "Any", pandas: "Any") -> None:
+def _has_no_more(value: Any, pandas: Any) -> None:
     """Reject an instance of a subclass that carries more than its columns."""
     kind = type(value)
     if kind in (pandas.DataFrame, pandas.Series) or not getattr(kind, "_metadata", None):
@@ -160,7 +160,7 @@ def _has_no_more(value: "Any", pandas: "Any") -> None:
     )
 
 
-def _array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, Any]":
+def _array(values: Any, path: str, pa: Any, pandas: Any) -> tuple[Any, Any]:
     """Return the array of a column or an index level, and the note for it."""
     dtype = values.dtype
     if dtype == "object":
@@ -190,7 +190,7 @@ def _array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, An
         raise Refused(path, what, help) from None
 
 
-def _compare(frame: "Any", back: "Any") -> None:
+def _compare(frame: Any, back: Any) -> None:
     """Reject columns that would be restored with another type; `back` has no rows."""
     for position, (label, dtype) in enumerate(frame.dtypes.items()):
         other = back.dtypes.iloc[position]
@@ -219,16 +219,16 @@ def _compare(frame: "Any", back: "Any") -> None:
         raise Refused(".attrs", "has values that JSON returns changed", help)
 
 
-def _same(one: "Any", two: "Any") -> bool:
+def _same(one: Any, two: Any) -> bool:
     if one != two:
         return False
-    ours: "Any" = getattr(one, "categories", None)
-    theirs: "Any" = getattr(two, "categories", None)
+    ours: Any = getattr(one, "categories", None)
+    theirs: Any = getattr(two, "categories", None)
     # Two types of categories in different orders compare equal.
     return ours is None or (ours.dtype == theirs.dtype and ours.equals(theirs))
 
 
-def from_table(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
+def from_table(table: Any, column: bool, pandas: Any, pa: Any) -> Any:
     """Return the frame or the series of a table from any library."""
     metadata = table.schema.metadata or {}
     if b"pandas" not in metadata or _NOTES not in metadata:
@@ -288,7 +288,7 @@ def from_table(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
 _MOST_BARE = 1 << 24
 
 
-def _index(index: "Any", levels: "dict[int, Any]", pandas: "Any") -> "Any":
+def _index(index: Any, levels: dict[int, Any], pandas: Any) -> Any:
     """Return the index with its levels of Python objects."""
     if index.nlevels == 1:
         return pandas.Index(levels[0], dtype=levels[0].dtype, name=index.name)
@@ -299,7 +299,7 @@ def _index(index: "Any", levels: "dict[int, Any]", pandas: "Any") -> "Any":
     return pandas.MultiIndex.from_arrays(arrays, names=index.names)
 
 
-def _of_others(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
+def _of_others(table: Any, column: bool, pandas: Any, pa: Any) -> Any:
     """Return the frame of a table from elsewhere: integers with nulls stay integers."""
     nullable = {
         getattr(pa, name)(): getattr(pandas, f"{dtype}Dtype")()

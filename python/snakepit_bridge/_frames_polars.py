@@ -1,5 +1,7 @@
 """Frames and series of polars, written and read by polars itself."""
 
+from __future__ import annotations
+
 from ._frames import POLARS_FRAME, POLARS_SERIES, Refused
 
 TYPE_CHECKING = False
@@ -7,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def encode(value: "Any", polars: "Any") -> "tuple[int, bytes] | None":
+def encode(value: Any, polars: Any) -> tuple[int, bytes] | None:
     """Return the kind and the stream of a frame or a series; `None` for other polars objects."""
     if isinstance(value, polars.LazyFrame):
         raise Refused("", "is a lazy query of polars, which has no data", "send `value.collect()`")
@@ -18,7 +20,7 @@ def encode(value: "Any", polars: "Any") -> "tuple[int, bytes] | None":
     return None
 
 
-def _written(frame: "Any", polars: "Any") -> bytes:
+def _written(frame: Any, polars: Any) -> bytes:
     for name, dtype in frame.schema.items():
         if "Object" in str(dtype):
             raise Refused(
@@ -38,7 +40,7 @@ def _written(frame: "Any", polars: "Any") -> bytes:
     return stream
 
 
-def _stream(frame: "Any", polars: "Any") -> bytes:
+def _stream(frame: Any, polars: Any) -> bytes:
     # Texts in the form that all readers of Arrow know.
     level = polars.CompatLevel.oldest()
     try:
@@ -48,7 +50,7 @@ def _stream(frame: "Any", polars: "Any") -> bytes:
         raise Refused("", f"cannot be written: {reason}", "convert the column") from None
 
 
-def decode(polars: "Any", data: "Any", column: bool) -> "Any":
+def decode(polars: Any, data: Any, column: bool) -> Any:
     """Return the frame or the series of a stream."""
     frame = polars.read_ipc_stream(data if isinstance(data, bytes) else data.tobytes())
     return frame.to_series(0) if column else frame

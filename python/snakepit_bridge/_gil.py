@@ -4,6 +4,8 @@ The interpreter switches it on while it creates a module that does not declare `
 keeps it on. It also warns; but filters may silence that warning, so the import itself is watched.
 """
 
+from __future__ import annotations
+
 import sys
 from _thread import allocate_lock
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 class _Watch:
     """The extension modules that are being created, by any thread."""
 
-    def __init__(self, report: "Callable[[str], None]") -> None:
+    def __init__(self, report: Callable[[str], None]) -> None:
         self.report = report
         # Exists only from Python 3.13 on; older versions are not watched.
         self.is_enabled: Callable[[], bool] = vars(sys)["_is_gil_enabled"]
@@ -45,7 +47,7 @@ class _Watch:
         return True
 
 
-def watch(report: "Callable[[str], None]") -> None:
+def watch(report: Callable[[str], None]) -> None:
     """Call `report` once, with the name of the module, when an import switches the GIL on."""
     # The class of `importlib.machinery`, without the import of `importlib`.
     from _frozen_importlib_external import ExtensionFileLoader
@@ -53,7 +55,7 @@ def watch(report: "Callable[[str], None]") -> None:
     watched = _Watch(report)
     original = ExtensionFileLoader.create_module
 
-    def create_module(self: "Any", spec: "Any") -> "Any":
+    def create_module(self: Any, spec: Any) -> Any:
         watched.enter(spec.name)
         try:
             return original(self, spec)

@@ -10,6 +10,8 @@ is replaced by the result of `convert`. Without it such a value is an error, SP2
   the elements that `tolist` returns are counted, too.
 """
 
+from __future__ import annotations
+
 from os import environ
 
 TYPE_CHECKING = False
@@ -30,7 +32,7 @@ class Policy:
 
     __slots__ = ("detail", "max_elements", "max_repr")
 
-    def __init__(self, env: "Mapping[str, str]") -> None:
+    def __init__(self, env: Mapping[str, str]) -> None:
         """Read the settings; invalid values count as not set."""
         detail = env.get("SNAKEPIT_UNSERIALIZABLE_DETAIL", "").strip().lower()
         self.detail = detail if detail in DETAILS else "none"
@@ -38,14 +40,14 @@ class Policy:
         self.max_elements = _number(env, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000)
 
 
-def _number(env: "Mapping[str, str]", name: str, default: int) -> int:
+def _number(env: Mapping[str, str], name: str, default: int) -> int:
     try:
         return max(0, int(env.get(name, "")))
     except ValueError:
         return default
 
 
-def convert(obj: "Any", policy: "Policy | None" = None) -> "Any":
+def convert(obj: Any, policy: Policy | None = None) -> Any:
     """Return a value to send in place of `obj`: the result of its own conversion, or a marker.
 
     Tried in turn: `model_dump()`, `to_dict()`, `_asdict()`, `tolist()` unless it is too large,
@@ -70,7 +72,7 @@ def convert(obj: "Any", policy: "Policy | None" = None) -> "Any":
     return marker(obj, policy)
 
 
-def _try(obj: "Any", name: str) -> "Any":
+def _try(obj: Any, name: str) -> Any:
     try:
         method = getattr(obj, name, None)
         return method() if callable(method) else None
@@ -78,7 +80,7 @@ def _try(obj: "Any", name: str) -> "Any":
         return None
 
 
-def _too_large(obj: "Any", limit: int) -> bool:
+def _too_large(obj: Any, limit: int) -> bool:
     """Return whether `tolist` would return more elements than allowed, without calling it."""
     try:
         shape = getattr(obj, "shape", None)
@@ -96,7 +98,7 @@ def _too_large(obj: "Any", limit: int) -> bool:
         return True
 
 
-def _has_more(found: "Any", limit: int) -> bool:
+def _has_more(found: Any, limit: int) -> bool:
     """Return whether lists have more elements than allowed; an object may understate its size."""
     left = limit
     lists: list[Any] = [found]
@@ -111,7 +113,7 @@ def _has_more(found: "Any", limit: int) -> bool:
     return False
 
 
-def _is_other(obj: "Any", found: "Any") -> bool:
+def _is_other(obj: Any, found: Any) -> bool:
     """Return whether `tolist` returned numbers for times of numpy, which lose their unit."""
     if getattr(getattr(obj, "dtype", None), "kind", "") not in ("M", "m"):
         return False
@@ -122,7 +124,7 @@ def _is_other(obj: "Any", found: "Any") -> bool:
     return any(isinstance(item, int) for item in items)
 
 
-def marker(obj: "Any", policy: "Policy | None" = None) -> "dict[str, Any]":
+def marker(obj: Any, policy: Policy | None = None) -> dict[str, Any]:
     """Return the map that describes a value which could not be sent; never fails."""
     policy = policy or Policy(environ)
     kind = type(obj)
@@ -135,7 +137,7 @@ def marker(obj: "Any", policy: "Policy | None" = None) -> "dict[str, Any]":
     return out
 
 
-def _repr(obj: "Any", policy: Policy) -> str:
+def _repr(obj: Any, policy: Policy) -> str:
     try:
         text = repr(obj)
     except Exception as error:

@@ -1,5 +1,7 @@
 """Health checks: the `health` methods of adapters, as tools that the host calls."""
 
+from __future__ import annotations
+
 from . import _aio, _collect
 from ._tool import Sources, Tool
 from .adapter import ToolOptions
@@ -13,7 +15,7 @@ class Unhealthy(RuntimeError):
     """The exception of a check that returned `False`."""
 
 
-def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
+def checks(adapters: list[Any], taken: set[str]) -> list[Tool]:
     """Return a tool for each adapter whose class has a method `health`; its name is not `taken`."""
     sources = Sources()
     found: list[Tool] = []
@@ -36,7 +38,7 @@ def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
     return found
 
 
-def _name(adapter: "Any", taken: "set[str]") -> str:
+def _name(adapter: Any, taken: set[str]) -> str:
     cls = type(adapter).__name__.encode("ascii", "replace").decode().replace("?", "_")[:48]
     name, number = f"{cls}.health", 1
     while name in taken:
@@ -46,7 +48,7 @@ def _name(adapter: "Any", taken: "set[str]") -> str:
     return name
 
 
-def _checked(tool: Tool, adapter: "Any") -> "Any":
+def _checked(tool: Tool, adapter: Any) -> Any:
     """Return a function without parameters that raises if the method of `tool` reports a fault."""
     method = tool.function
 
@@ -67,7 +69,7 @@ def _checked(tool: Tool, adapter: "Any") -> "Any":
     return function
 
 
-def _refuse(adapter: "Any", tool: Tool) -> None:
+def _refuse(adapter: Any, tool: Tool) -> None:
     import sys
 
     name = type(adapter).__qualname__

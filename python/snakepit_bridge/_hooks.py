@@ -1,19 +1,21 @@
 """Hooks of a worker for telemetry, installed before user code is imported."""
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 
-def watched(load: "Callable[..., Any]", native: "Any") -> "Callable[..., Any]":
+def watched(load: Callable[..., Any], native: Any) -> Callable[..., Any]:
     """Return the loader of adapters, which first installs the hooks if the host takes telemetry.
 
     The hooks import nothing: they wait until user code imports `logging`, `subprocess` or
     OpenTelemetry.
     """
 
-    def watch_and_load(*args: "Any", **kwargs: "Any") -> "Any":
+    def watch_and_load(*args: Any, **kwargs: Any) -> Any:
         version = getattr(native, "telemetry_version", None)
         if version is not None and version():
             _watch(native)
@@ -22,7 +24,7 @@ def watched(load: "Callable[..., Any]", native: "Any") -> "Callable[..., Any]":
     return watch_and_load
 
 
-def _watch(native: "Any") -> None:
+def _watch(native: Any) -> None:
     from . import _sink
 
     if not _sink.attach(native):
@@ -39,13 +41,13 @@ def _watch(native: "Any") -> None:
     _children.watch_system()
 
 
-def _bridge(logging: "Any") -> None:
+def _bridge(logging: Any) -> None:
     from ._log_bridge import Bridge
 
     Bridge(logging)
 
 
-def _join(context: "Any") -> None:
+def _join(context: Any) -> None:
     from . import _otel
 
     _otel.join(context)

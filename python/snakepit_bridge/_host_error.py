@@ -4,6 +4,8 @@
 need not know the subclasses, and a tool can catch `KeyError` for missing items.
 """
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -23,7 +25,7 @@ class HostError(RuntimeError):
 
     def __new__(
         cls, message: str = "", code: str = "", help: str = "", type_name: str = ""
-    ) -> "Self":
+    ) -> Self:
         """Choose the subclass for `code`, unless a subclass is requested already."""
         kind = _KINDS.get(code, cls) if cls is HostError else cls
         return super().__new__(kind, message)  # type: ignore
@@ -41,7 +43,7 @@ class HostError(RuntimeError):
         """Return the message; `KeyError` would quote it."""
         return str(self.args[0]) if self.args else ""
 
-    def __reduce__(self) -> "tuple[Any, ...]":
+    def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle with all fields."""
         return type(self), (str(self), self.code, self.help, self.type_name)
 
@@ -70,7 +72,7 @@ class CallOverError(HostError):
     """The call that the context belongs to is over; the context can make no more requests."""
 
 
-_KINDS: "dict[str, type[HostError]]" = {
+_KINDS: dict[str, type[HostError]] = {
     "SP7101": UnknownVariableError,
     "SP7102": VariableExistsError,
     "SP7106": StaleVersionError,
@@ -80,7 +82,7 @@ _KINDS: "dict[str, type[HostError]]" = {
 }
 
 
-def error_of(fields: "Any") -> HostError:
+def error_of(fields: Any) -> HostError:
     """Return the error of one item of a batch reply: `{code, message, help}`."""
     get = fields.get
     return HostError(

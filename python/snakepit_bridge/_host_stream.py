@@ -1,5 +1,7 @@
 """The items of a streaming host tool."""
 
+from __future__ import annotations
+
 from . import _ops
 from ._steps import wait, wait_async
 
@@ -25,7 +27,7 @@ class HostStream:
     __slots__ = ("_arguments", "_done", "_items", "_name", "_native", "_stream", "_timeout")
 
     def __init__(
-        self, native: "Native", name: str, arguments: object, timeout: "float | None" = None
+        self, native: Native, name: str, arguments: object, timeout: float | None = None
     ) -> None:
         """Keep the arguments; `open`, or the first item, starts the stream."""
         self._native = native
@@ -36,28 +38,28 @@ class HostStream:
         self._items: list[Any] = []
         self._done = False
 
-    def open(self) -> "Steps[HostStream]":
+    def open(self) -> Steps[HostStream]:
         """Start the tool; raises `HostError` if the arguments are rejected."""
         reply = yield (_ops.TOOL_OPEN, self._name, self._arguments, self._timeout)
         self._stream = int(reply["stream"])
         self._arguments = None
         return self
 
-    def __iter__(self) -> "Iterator[Any]":
+    def __iter__(self) -> Iterator[Any]:
         """Return the stream itself."""
         return self
 
-    def __next__(self) -> "Any":
+    def __next__(self) -> Any:
         """Wait for the next item; raises `HostError` if the tool has failed."""
         if not self._items and not wait(self._native, self._fill()):
             raise StopIteration
         return self._items.pop()
 
-    def __aiter__(self) -> "AsyncIterator[Any]":
+    def __aiter__(self) -> AsyncIterator[Any]:
         """Return the stream itself."""
         return self
 
-    async def __anext__(self) -> "Any":
+    async def __anext__(self) -> Any:
         """Await the next item; raises `HostError` if the tool has failed."""
         if not self._items and not await wait_async(self._native, self._fill()):
             raise StopAsyncIteration
@@ -71,7 +73,7 @@ class HostStream:
         """Close the stream without blocking the event loop."""
         await wait_async(self._native, self._close())
 
-    def __enter__(self) -> "HostStream":
+    def __enter__(self) -> HostStream:
         """Begin a block that closes the stream at its end."""
         return self
 
@@ -79,7 +81,7 @@ class HostStream:
         """Close the stream."""
         self.close()
 
-    async def __aenter__(self) -> "HostStream":
+    async def __aenter__(self) -> HostStream:
         """Begin a block that closes the stream at its end."""
         return self
 
@@ -91,7 +93,7 @@ class HostStream:
         """Show name and state."""
         return f"<HostStream of {self._name}{' (at its end)' if self._done else ''}>"
 
-    def _fill(self) -> "Steps[bool]":
+    def _fill(self) -> Steps[bool]:
         """Fetch items, kept in reverse; return `False` at the end."""
         while not self._items and not self._done:
             try:
@@ -106,7 +108,7 @@ class HostStream:
             self._done = bool(reply["done"])
         return bool(self._items)
 
-    def _close(self) -> "Steps[None]":
+    def _close(self) -> Steps[None]:
         self._items = []
         if not self._done:
             self._done = True

@@ -1,5 +1,7 @@
 """Host tools that this call may use: a mapping of names to callables."""
 
+from __future__ import annotations
+
 from _collections_abc import Mapping
 
 from . import _ops, _text
@@ -22,7 +24,7 @@ else:
     _Base = Mapping
 
 
-def arguments(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the body of a call: a single map is the named arguments, others are positional.
 
     Raises `TypeError` if arguments are passed both ways.
@@ -41,7 +43,7 @@ class HostTool:
     `stream_async`, which do not block the event loop.
     """
 
-    def __init__(self, native: "Native", item: "dict[str, Any]") -> None:
+    def __init__(self, native: Native, item: dict[str, Any]) -> None:
         """Read one item of the host's list."""
         self._native = native
         self.name = str(item["name"])
@@ -55,39 +57,39 @@ class HostTool:
         self.__name__ = self.__qualname__ = self.name
         self.__doc__ = help_text(self)
 
-    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the tool and wait for its result; starts a streaming tool.
 
         Raises `HostError`, and `Cancelled` if the running call is cancelled.
         """
         return self.call(arguments(args, kwargs))
 
-    def call(self, arguments: "Any" = None, timeout: "float | None" = None) -> "Any":
+    def call(self, arguments: Any = None, timeout: float | None = None) -> Any:
         """Call the tool with one map of arguments, waiting at most `timeout` seconds."""
         if self.streaming:
             return wait(self._native, self._stream(arguments, timeout).open())
         return self._native._request(_ops.TOOL_CALL, self.name, arguments, timeout)
 
-    async def call_async(self, *args: "Any", **kwargs: "Any") -> "Any":
+    async def call_async(self, *args: Any, **kwargs: Any) -> Any:
         """Call the tool without blocking the event loop."""
         body = arguments(args, kwargs)
         if self.streaming:
             return await wait_async(self._native, self._stream(body, None).open())
         return await self._native._request_async(_ops.TOOL_CALL, self.name, body, None)
 
-    def stream_async(self, *args: "Any", **kwargs: "Any") -> HostStream:
+    def stream_async(self, *args: Any, **kwargs: Any) -> HostStream:
         """Return a stream for `async for`; the tool starts with the first item."""
         return self._stream(arguments(args, kwargs), None)
 
-    def _stream(self, body: "Any", timeout: "float | None") -> HostStream:
+    def _stream(self, body: Any, timeout: float | None) -> HostStream:
         return HostStream(self._native, self.name, body, timeout)
 
     @property
-    def __signature__(self) -> "Signature":
+    def __signature__(self) -> Signature:
         """The parameters, for `inspect.signature`."""
         return signature(self)
 
-    def __getitem__(self, key: str) -> "Any":
+    def __getitem__(self, key: str) -> Any:
         """Return a field as `tool["description"]`, which adapters of the original use."""
         if key in ("name", "description", "parameters", "returns", "streaming", "metadata"):
             return getattr(self, key)
@@ -103,18 +105,18 @@ class HostTools(_Base):
 
     __slots__ = ("_native", "_tools")
 
-    def __init__(self, native: "Native") -> None:
+    def __init__(self, native: Native) -> None:
         """Create the mapping; the list is fetched later."""
         self._native = native
         self._tools: dict[str, HostTool] | None = None
 
-    def load(self) -> "Steps[HostTools]":
+    def load(self) -> Steps[HostTools]:
         """Fetch the list now."""
         reply = yield (_ops.TOOLS_LIST, "", None, None)
         self._tools = {str(item["name"]): HostTool(self._native, item) for item in reply}
         return self
 
-    def _known(self) -> "dict[str, HostTool]":
+    def _known(self) -> dict[str, HostTool]:
         if self._tools is None:
             wait(self._native, self.load())
         return self._tools or {}
@@ -127,7 +129,7 @@ class HostTools(_Base):
             raise unknown(name, list(tools))
         return tool
 
-    def __iter__(self) -> "Iterator[str]":
+    def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""
         return iter(self._known())
 
@@ -140,7 +142,7 @@ class HostTools(_Base):
         return f"<HostTools {', '.join(self._tools)}>" if self._tools is not None else "<HostTools>"
 
 
-def unknown(name: object, names: "list[str]") -> UnknownToolError:
+def unknown(name: object, names: list[str]) -> UnknownToolError:
     """Return the error for an unknown name, with the most similar ones."""
     help = _text.did_you_mean(str(name), names)
     if not help:

@@ -1,5 +1,7 @@
 """Hints on what to send instead of a value that cannot be sent."""
 
+from __future__ import annotations
+
 import sys
 
 TYPE_CHECKING = False
@@ -118,7 +120,7 @@ _METHODS = {
 }
 
 
-def instead(value: "Any") -> "str | None":
+def instead(value: Any) -> str | None:
     """Return one thing to do; `None` if only the general list of sendable types helps."""
     kind = type(value)
     for base in kind.__mro__:

@@ -1,5 +1,7 @@
 """Counters, gauges and histograms, whose measurements the host adds up."""
 
+from __future__ import annotations
+
 from _thread import allocate_lock
 from time import monotonic, sleep
 
@@ -18,7 +20,7 @@ _MAX_KEPT = 256
 #: Seconds between two attempts to queue the rest.
 _PAUSE = 0.005
 
-_made: "list[Instrument]" = []
+_made: list[Instrument] = []
 
 
 class Instrument:
@@ -36,7 +38,7 @@ class Instrument:
         self._lock = allocate_lock()
         self._kept: dict[tuple[tuple[str, Any], ...], float] = {}
 
-    def _measure(self, value: object, given: "Mapping[str, Any] | None", more: "Any") -> None:
+    def _measure(self, value: object, given: Mapping[str, Any] | None, more: Any) -> None:
         if not _sink.settings().enabled:
             return
         number = _fields.number(value)
@@ -56,7 +58,7 @@ class Instrument:
     def _refuse(self, why: str) -> None:
         _sink.warn(f"value {self.name}", f"a measurement is ignored: `{self.name}` {why}")
 
-    def _put(self, attributes: "dict[str, Any]", number: float) -> bool:
+    def _put(self, attributes: dict[str, Any], number: float) -> bool:
         outer, trace, call, _ = _span.here()
         return _sink.put(
             _sink.MEASUREMENT,
@@ -72,12 +74,12 @@ class Instrument:
             },
         )
 
-    def _with_kept(self, key: "Any", number: float) -> float:
+    def _with_kept(self, key: Any, number: float) -> float:
         with self._lock:
             kept = self._kept.pop(key, None)
         return number if kept is None else self._joined(kept, number)
 
-    def _keep(self, key: "Any", number: float) -> None:
+    def _keep(self, key: Any, number: float) -> None:
         """Keep a measurement that the full queue rejected, for the next one or the end."""
         if self._kind == HISTOGRAM or not _sink.is_attached():
             return
@@ -114,9 +116,9 @@ class Counter(Instrument):
     def add(
         self,
         value: float = 1,
-        attributes: "Mapping[str, Any] | None" = None,
+        attributes: Mapping[str, Any] | None = None,
         /,
-        **more: "Any",
+        **more: Any,
     ) -> None:
         """Add a number that is not negative; attributes as a mapping, by name, or both."""
         self._measure(value, attributes, more)
@@ -129,7 +131,7 @@ class Gauge(Instrument):
     _kind = GAUGE
 
     def set(
-        self, value: float, attributes: "Mapping[str, Any] | None" = None, /, **more: "Any"
+        self, value: float, attributes: Mapping[str, Any] | None = None, /, **more: Any
     ) -> None:
         """Set the value; attributes as a mapping, by name, or both."""
         self._measure(value, attributes, more)
@@ -142,7 +144,7 @@ class Histogram(Instrument):
     _kind = HISTOGRAM
 
     def record(
-        self, value: float, attributes: "Mapping[str, Any] | None" = None, /, **more: "Any"
+        self, value: float, attributes: Mapping[str, Any] | None = None, /, **more: Any
     ) -> None:
         """Add a value; attributes as a mapping, by name, or both."""
         self._measure(value, attributes, more)

@@ -3,6 +3,8 @@
 Loaded with the adapter: the handler of a signal usually imports nothing.
 """
 
+from __future__ import annotations
+
 from . import _errors
 
 TYPE_CHECKING = False
@@ -19,7 +21,7 @@ _ENTRIES = {"RESUME", "RESUME_CHECK"}
 _LOADS = ("LOAD_CONST", "LOAD_FAST", "LOAD_DEREF", "LOAD_SMALL_INT", "PUSH_NULL", "PRECALL")
 
 
-def importing(frame: "FrameType | None") -> bool:
+def importing(frame: FrameType | None) -> bool:
     """Return whether an import is on the stack; an exception would leave half a module."""
     while frame is not None:
         path = frame.f_code.co_filename
@@ -31,7 +33,7 @@ def importing(frame: "FrameType | None") -> bool:
     return False
 
 
-def sound(frame: "FrameType | None") -> bool:
+def sound(frame: FrameType | None) -> bool:
     """Return whether an exception raised in this frame leaves nothing in an unknown state.
 
     That holds at the entry of a function, at the end of a loop's body and in a call of `sleep`, as
@@ -53,13 +55,13 @@ def sound(frame: "FrameType | None") -> bool:
     return True
 
 
-def _ends_loop(instruction: "dis.Instruction") -> bool:
+def _ends_loop(instruction: dis.Instruction) -> bool:
     """Return whether an instruction jumps backwards: its name and its form differ by version."""
     target = instruction.argval
     return "JUMP" in instruction.opname and isinstance(target, int) and target <= instruction.offset
 
 
-def _between(code: "CodeType", at: int) -> bool:
+def _between(code: CodeType, at: int) -> bool:
     import dis
 
     before: list[dis.Instruction] = []

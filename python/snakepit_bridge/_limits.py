@@ -3,6 +3,8 @@
 Other metadata changes nothing: the type is checked all the same.
 """
 
+from __future__ import annotations
+
 from . import _text
 from ._schema import Scope
 
@@ -45,7 +47,7 @@ _WORDS = frozenset({"Unit", "DocInfo", "Doc", "FieldInfo", "Meta", "deprecated"}
 _UNREAD = ("strip_whitespace", "to_upper", "to_lower", "strict", "tz", "allow_inf_nan")
 
 
-def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def annotated(scope: Scope, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the spec and the schema of `Annotated[type, *metadata]`."""
     spec, schema = scope.convert(args[0])
     if spec[0] == "ndarray":
@@ -75,7 +77,7 @@ def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], 
     return (("limited", spec, tuple(limits)) if limits else spec), schema
 
 
-def _kinds(spec: "tuple[Any, ...]") -> "frozenset[str]":
+def _kinds(spec: tuple[Any, ...]) -> frozenset[str]:
     """Return the kinds of a spec; for a union those of its members."""
     if spec[0] == "union":
         members: Any = spec[1]
@@ -87,8 +89,8 @@ def _kinds(spec: "tuple[Any, ...]") -> "frozenset[str]":
 
 
 def _distinct(
-    spec: "tuple[Any, ...]", schema: "dict[str, Any]"
-) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    spec: tuple[Any, ...], schema: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Make a set with a length accept only lists without repetitions."""
     if spec[0] in ("set", "frozenset"):
         return (spec[0], spec[1], True), {**schema, "uniqueItems": True}
@@ -99,7 +101,7 @@ def _distinct(
     return spec, schema
 
 
-def _note(scope: Scope, item: "Any", found: bool) -> None:
+def _note(scope: Scope, item: Any, found: bool) -> None:
     """Report metadata that is not read here, in whole or in part."""
     name = type(item).__name__
     unread = [attribute for attribute in _UNREAD if getattr(item, attribute, None) is not None]
@@ -109,7 +111,7 @@ def _note(scope: Scope, item: "Any", found: bool) -> None:
         scope.unchecked.append(f"`{name}` in `Annotated` is not read")
 
 
-def _flat(metadata: "Iterable[Any]", depth: int = 0) -> "Iterator[Any]":
+def _flat(metadata: Iterable[Any], depth: int = 0) -> Iterator[Any]:
     """Iterate over the metadata, including that of `pydantic.Field` and of groups."""
     for item in metadata:
         yield item
@@ -118,11 +120,11 @@ def _flat(metadata: "Iterable[Any]", depth: int = 0) -> "Iterator[Any]":
             yield from _flat(inner, depth + 1)  # type: ignore
 
 
-def _module(item: "Any") -> str:
+def _module(item: Any) -> str:
     return str(type(item).__module__).partition(".")[0]
 
 
-def _description(item: "Any") -> str:
+def _description(item: Any) -> str:
     """Return the text of `pydantic.Field(description=...)`, `Doc(...)` or `msgspec.Meta(...)`."""
     if _module(item) not in _LIBRARIES and type(item).__name__ != "Doc":
         return ""
@@ -135,10 +137,10 @@ def _description(item: "Any") -> str:
 
 def _read(
     scope: Scope,
-    item: "Any",
-    kinds: "frozenset[str]",
-    limits: "list[Limit]",
-    schema: "dict[str, Any]",
+    item: Any,
+    kinds: frozenset[str],
+    limits: list[Limit],
+    schema: dict[str, Any],
 ) -> bool:
     """Add the rules of an item of metadata; return whether it has any."""
     found = False
@@ -184,7 +186,7 @@ def _read(
     return found
 
 
-def _predicate(item: "Any") -> "Any":
+def _predicate(item: Any) -> Any:
     """Return the function of `Predicate` or `Not`; pydantic's validators run only in models."""
     function: Any = getattr(item, "func", None)
     kind = type(item).__name__
@@ -193,7 +195,7 @@ def _predicate(item: "Any") -> "Any":
     return function if kind == "Predicate" else lambda value: not function(value)  # type: ignore
 
 
-def _say(schema: "dict[str, Any]", keyword: str, said: "Any") -> None:
+def _say(schema: dict[str, Any], keyword: str, said: Any) -> None:
     """Add a keyword to a schema that may have it already."""
     # JSON has only the plain classes.
     for base in (int, float, str):
@@ -208,7 +210,7 @@ def _say(schema: "dict[str, Any]", keyword: str, said: "Any") -> None:
         schema[keyword] = said
 
 
-def _lengths(kinds: "frozenset[str]", least: str) -> "list[str]":
+def _lengths(kinds: frozenset[str], least: str) -> list[str]:
     """Return the keywords for lengths; the length of bytes does not follow from their text."""
     names: list[str] = []
     if "str" in kinds and not kinds & (_TEXTS | {"bytes"}):
@@ -220,7 +222,7 @@ def _lengths(kinds: "frozenset[str]", least: str) -> "list[str]":
     return [least + name for name in names]
 
 
-def _unit(kinds: "frozenset[str]") -> str:
+def _unit(kinds: frozenset[str]) -> str:
     if kinds <= {"str", "none"}:
         return "characters"
     return "bytes" if kinds <= {"bytes", "none"} else "items"

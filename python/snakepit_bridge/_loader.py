@@ -1,6 +1,8 @@
 """Loading of adapters: from a reference such as `tools.py:mean` to a `Catalog`."""
 
-from . import _aio, _collect, _errors, _health
+from __future__ import annotations
+
+from . import _aio, _collect, _errors
 from ._catalog import Catalog
 from ._find import LoadError, find, refuse_shadows_on_path
 
@@ -12,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["LoadError", "load"]
 
 
-def guarded(load: "Callable[..., Any]") -> "Callable[..., Any]":
+def guarded(load: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loader of adapters, which first checks for files that shadow modules it needs."""
 
-    def look_and_load(*args: "Any", **kwargs: "Any") -> "Any":
+    def look_and_load(*args: Any, **kwargs: Any) -> Any:
         refuse_shadows_on_path()
         return load(*args, **kwargs)
 
@@ -28,7 +30,7 @@ def load(
     concurrency: int = 0,
     checks: str = "warn",
     event_loop: str = "auto",
-    strict_hints: "bool | None" = None,
+    strict_hints: bool | None = None,
 ) -> Catalog:
     """Import the adapter, create and initialise its instances, and list its tools.
 
@@ -52,7 +54,10 @@ def load(
     for cls in classes:
         instances.append(cls if not isinstance(cls, type) else _construct(cls))
     tools = _collect.tools(target, instances, single)
-    tools.extend(_health.checks(instances, {tool.name for tool in tools}))
+    if any(hasattr(type(instance), "health") for instance in instances):
+        from . import _health
+
+        tools.extend(_health.checks(instances, {tool.name for tool in tools}))
     _report_unchecked(tools, strict_hints)
     reporter: Any = None
     if slots > 1:
@@ -78,7 +83,7 @@ def load(
     return Catalog(tools, instances)
 
 
-def _report_unchecked(tools: "list[Any]", strict: "bool | None") -> None:
+def _report_unchecked(tools: list[Any], strict: bool | None) -> None:
     """Report annotated parameters that are not checked; raise `LoadError` with strict hints."""
     if strict is None:
         from os import environ
@@ -126,7 +131,7 @@ def _choose_loop(kind: str) -> None:
         ) from error
 
 
-def _construct(cls: type) -> "Any":
+def _construct(cls: type) -> Any:
     try:
         return cls()
     except BaseException as error:
@@ -137,7 +142,7 @@ def _construct(cls: type) -> "Any":
         ) from error
 
 
-def _initialize(instance: "Any") -> None:
+def _initialize(instance: Any) -> None:
     initialize = getattr(instance, "initialize", None)
     if not callable(initialize):
         return
@@ -152,7 +157,7 @@ def _initialize(instance: "Any") -> None:
         ) from error
 
 
-def _undo(started: "list[Any]") -> None:
+def _undo(started: list[Any]) -> None:
     """Clean up the adapters initialised before the one that failed, whose error is reported."""
     try:
         Catalog([], started).close()

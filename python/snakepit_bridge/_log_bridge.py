@@ -8,6 +8,8 @@ write elsewhere are left alone. While the host takes no records, everything work
 bridge.
 """
 
+from __future__ import annotations
+
 from time import time_ns
 
 from . import _correlation, _errors, _fields, _log_levels, _sink, _span
@@ -38,7 +40,7 @@ _USUAL = frozenset(
 class Bridge:
     """State that the patched methods of `logging` share."""
 
-    def __init__(self, logging: "Any") -> None:
+    def __init__(self, logging: Any) -> None:
         """Patch the module; a process has one bridge."""
         from _thread import _local
 
@@ -59,12 +61,12 @@ class Bridge:
         call_handlers = logging.Logger.callHandlers
         emit = logging.StreamHandler.emit
 
-        def callHandlers(self: "Any", record: "Any") -> None:
+        def callHandlers(self: Any, record: Any) -> None:
             if _sink.is_attached() and _reaches(self, root):
                 bridge.take(record)
             call_handlers(self, record)
 
-        def stream_emit(self: "Any", record: "Any") -> None:
+        def stream_emit(self: Any, record: Any) -> None:
             if self is logging.lastResort and _MARK in record.__dict__:
                 # There is a handler: the bridge.
                 return
@@ -79,7 +81,7 @@ class Bridge:
         logging.Logger.callHandlers = callHandlers
         logging.StreamHandler.emit = stream_emit
 
-    def take(self, record: "Any") -> bool:
+    def take(self, record: Any) -> bool:
         """Send a record to the host; return `False` if it takes none: it is printed then."""
         try:
             if _MARK in record.__dict__:
@@ -102,7 +104,7 @@ class Bridge:
             _sink.warn("log", f"a log record cannot be sent: {type(error).__name__}: {error}")
         return True
 
-    def _wanted(self, record: "Any", settings: _sink.Settings) -> bool:
+    def _wanted(self, record: Any, settings: _sink.Settings) -> bool:
         name = str(record.name)
         if settings.levels:
             level = _level(name, settings.levels)
@@ -112,7 +114,7 @@ class Bridge:
             return settings.allows(name)
         return True
 
-    def _send(self, record: "Any") -> None:
+    def _send(self, record: Any) -> None:
         try:
             message = record.getMessage()
         except Exception as error:
@@ -151,7 +153,7 @@ class Bridge:
         finally:
             lock.release()
 
-    def _set_levels_locked(self, wanted: "dict[str, int]") -> None:
+    def _set_levels_locked(self, wanted: dict[str, int]) -> None:
         get = self._logging.getLogger
         for name, level in self._levels.items():
             if name not in wanted:
@@ -170,14 +172,14 @@ class Bridge:
 class _Shown:
     """A value whose text is its `repr`."""
 
-    def __init__(self, value: "Any") -> None:
+    def __init__(self, value: Any) -> None:
         self._value = value
 
     def __str__(self) -> str:
         return repr(self._value)
 
 
-def _reaches(logger: "Any", root: "Any") -> bool:
+def _reaches(logger: Any, root: Any) -> bool:
     """Return whether records of a logger reach the handlers of the root logger."""
     while logger is not None:
         if logger is root:
@@ -188,7 +190,7 @@ def _reaches(logger: "Any", root: "Any") -> bool:
     return False
 
 
-def _level(name: str, levels: "dict[str, int]") -> "int | None":
+def _level(name: str, levels: dict[str, int]) -> int | None:
     """Return the level of a logger, or of its nearest ancestor that has one."""
     while name:
         if name in levels:
@@ -197,7 +199,7 @@ def _level(name: str, levels: "dict[str, int]") -> "int | None":
     return levels.get("")
 
 
-def _exception(record: "Any") -> "str | None":
+def _exception(record: Any) -> str | None:
     parts: list[str] = []
     info: Any = record.exc_info
     error = info if isinstance(info, BaseException) else info[1] if info else None
@@ -217,7 +219,7 @@ def _exception(record: "Any") -> "str | None":
     return "…" + data[-_MAX_EXCEPTION + 3 :].decode("utf-8", "ignore")
 
 
-def _attributes(record: "Any") -> "dict[str, Any]":
+def _attributes(record: Any) -> dict[str, Any]:
     extra = {
         key: value
         for key, value in record.__dict__.items()

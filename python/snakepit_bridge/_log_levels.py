@@ -5,6 +5,8 @@ its level between two record separators. Nothing else changes: handlers, formats
 those of the program, and a record that goes elsewhere stays as it is.
 """
 
+from __future__ import annotations
+
 from os import fstat
 
 from ._on_import import when_imported
@@ -26,7 +28,7 @@ def watch() -> None:
     when_imported("logging", lambda logging: _install(logging, pipes))
 
 
-def outputs() -> "set[tuple[int, int]]":
+def outputs() -> set[tuple[int, int]]:
     """Return the pipes to the host, by device and inode."""
     found: set[tuple[int, int]] = set()
     for descriptor in (1, 2):
@@ -39,13 +41,13 @@ def outputs() -> "set[tuple[int, int]]":
     return found
 
 
-def _install(logging: "Any", outputs: "set[tuple[int, int]]") -> None:
+def _install(logging: Any, outputs: set[tuple[int, int]]) -> None:
     handler = getattr(logging, "StreamHandler", None)
     if handler is None:
         return
     original = handler.emit
 
-    def emit(self: "Any", record: "Any") -> None:
+    def emit(self: Any, record: Any) -> None:
         if not is_output(self.stream, outputs):
             original(self, record)
             return
@@ -62,7 +64,7 @@ def _install(logging: "Any", outputs: "set[tuple[int, int]]") -> None:
     handler.emit = emit
 
 
-def is_output(stream: "Any", outputs: "set[tuple[int, int]]") -> bool:
+def is_output(stream: Any, outputs: set[tuple[int, int]]) -> bool:
     try:
         status = fstat(stream.fileno())
     except Exception:

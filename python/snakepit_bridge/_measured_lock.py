@@ -1,5 +1,7 @@
 """A lock that reports how long a thread waited for it."""
 
+from __future__ import annotations
+
 import time
 
 TYPE_CHECKING = False
@@ -8,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def measured(lock: "Any", waited: "Callable[[float | None], None]") -> "Any":
+def measured(lock: Any, waited: Callable[[float | None], None]) -> Any:
     """Return a context manager around the reentrant `lock` of `threading`.
 
     Each time the lock is acquired, `waited` is called with the seconds of the wait, `None` if the
@@ -22,7 +24,7 @@ def measured(lock: "Any", waited: "Callable[[float | None], None]") -> "Any":
     if lock._is_owned():
         return lock
 
-    def enter(_: "Any") -> "Any":
+    def enter(_: Any) -> Any:
         try:
             if lock.acquire(False):
                 waited(None)

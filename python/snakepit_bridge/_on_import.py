@@ -1,5 +1,7 @@
 """Callbacks on imports by user code, so that a worker need not import the modules itself."""
 
+from __future__ import annotations
+
 import sys
 
 TYPE_CHECKING = False
@@ -8,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def when_imported(name: str, callback: "Callable[[Any], None]") -> None:
+def when_imported(name: str, callback: Callable[[Any], None]) -> None:
     """Call `callback` with a module once it is loaded: now, or after its code has been executed."""
     loaded = sys.modules.get(name)
     if loaded is not None:
@@ -21,11 +23,11 @@ def when_imported(name: str, callback: "Callable[[Any], None]") -> None:
 class _Finder:
     """A finder that delegates to all others, and calls back when the module has been executed."""
 
-    def __init__(self, name: str, callback: "Callable[[Any], None]") -> None:
+    def __init__(self, name: str, callback: Callable[[Any], None]) -> None:
         self._name = name
         self._callback = callback
 
-    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != self._name:
             return None
         for finder in list(sys.meta_path):
@@ -40,20 +42,20 @@ class _Finder:
                 return spec
         return None
 
-    def _call(self, module: "Any") -> None:
+    def _call(self, module: Any) -> None:
         try:
             self._callback(module)
         except Exception as error:
             # The import has succeeded, so the importing code gets its module.
             sys.stderr.write(f"snakepit: {self._name} is not watched: {error!r}\n")
 
-    def _follow(self, loader: "Any", name: str) -> None:
+    def _follow(self, loader: Any, name: str) -> None:
         """Wrap the loader for all finders of the module, in the order of `when_imported`."""
         execute = getattr(loader, "exec_module", None)
         if execute is None:
             return
 
-        def exec_module(module: "Any") -> None:
+        def exec_module(module: Any) -> None:
             execute(module)
             waiting = [f for f in sys.meta_path if type(f) is _Finder and f._name == name]
             for finder in reversed(waiting):

@@ -6,6 +6,8 @@ looked up on access, so a call costs nothing. It follows the call: through corou
 and threads that run in a copied context.
 """
 
+from __future__ import annotations
+
 from . import _sink, _span
 
 TYPE_CHECKING = False
@@ -19,18 +21,18 @@ _MAX_MADE = 64
 class _Joined:
     """A wrapper of OpenTelemetry's runtime context, which it asks first."""
 
-    def __init__(self, runtime: "Any") -> None:
+    def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
         self._made: dict[bytes, Any] = {}
         self._trace: Any = None
 
-    def attach(self, context: "Any") -> "Any":
+    def attach(self, context: Any) -> Any:
         return self._runtime.attach(context)
 
-    def detach(self, token: "Any") -> None:
+    def detach(self, token: Any) -> None:
         self._runtime.detach(token)
 
-    def get_current(self) -> "Any":
+    def get_current(self) -> Any:
         current = self._runtime.get_current()
         if not _sink.is_attached():
             return current
@@ -40,10 +42,10 @@ class _Joined:
             _sink.warn("opentelemetry", f"OpenTelemetry does not join the trace: {error}")
             return current
 
-    def __getattr__(self, name: str) -> "Any":
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._runtime, name)
 
-    def _module(self) -> "Any":
+    def _module(self) -> Any:
         """Return `opentelemetry.trace`; `None` until it is imported."""
         if self._trace is None:
             import sys
@@ -53,7 +55,7 @@ class _Joined:
                 self._trace = module
         return self._trace
 
-    def _with_span(self, current: "Any") -> "Any":
+    def _with_span(self, current: Any) -> Any:
         trace = self._module()
         if trace is None:
             return current
@@ -74,7 +76,7 @@ class _Joined:
             self._made[context] = made
         return made
 
-    def _span(self, trace: "Any", context: bytes, state: "str | None") -> "Any":
+    def _span(self, trace: Any, context: bytes, state: str | None) -> Any:
         span = trace.NonRecordingSpan(
             trace.SpanContext(
                 trace_id=int.from_bytes(context[:16], "big"),
@@ -88,7 +90,7 @@ class _Joined:
         span.snakepit = True
         return span
 
-    def _inner(self, current: "Any", trace: "Any") -> "Any":
+    def _inner(self, current: Any, trace: Any) -> Any:
         """Return the span that user code has put into a context; `None` if there is none."""
         if not current:
             return None
@@ -96,7 +98,7 @@ class _Joined:
         own = getattr(span, "snakepit", False)
         return None if own or not span.get_span_context().is_valid else span
 
-    def foreign(self, outer: "_span.Span | None") -> "tuple[bytes | None, Any]":
+    def foreign(self, outer: _span.Span | None) -> tuple[bytes | None, Any]:
         """Return the user's current span, and its context if it began within the span `outer`."""
         try:
             trace = self._module()
@@ -114,7 +116,7 @@ class _Joined:
             return None, None
 
 
-def join(context: "Any") -> None:
+def join(context: Any) -> None:
     """Join the module `opentelemetry.context`; only the API is needed."""
     runtime: Any = getattr(context, "_RUNTIME_CONTEXT", None)
     if runtime is None or isinstance(runtime, _Joined):

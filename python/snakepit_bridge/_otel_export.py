@@ -1,5 +1,7 @@
 """Export of the OpenTelemetry SDK's spans through the worker's link, without a network."""
 
+from __future__ import annotations
+
 from opentelemetry.sdk.trace.export import (  # pyright: ignore[reportMissingImports]
     SimpleSpanProcessor,
     SpanExporter,
@@ -28,7 +30,7 @@ class SnakepitSpanExporter(SpanExporter):  # pyright: ignore[reportUntypedBaseCl
     For a processor of the SDK; `install_opentelemetry` sets one up. Resources are the host's.
     """
 
-    def export(self, spans: "Sequence[Any]") -> "Any":
+    def export(self, spans: Sequence[Any]) -> Any:
         """Queue the spans; return `FAILURE` if some did not fit, or if this is no worker."""
         if not _sink.settings().enabled:
             return SpanExportResult.FAILURE
@@ -43,7 +45,7 @@ class SnakepitSpanExporter(SpanExporter):  # pyright: ignore[reportUntypedBaseCl
         return True
 
 
-def install_opentelemetry(provider: "Any" = None) -> "Any":
+def install_opentelemetry(provider: Any = None) -> Any:
     """Export the spans of a tracer provider to the host; return the provider.
 
     Without an argument, use the global provider, and create one if there is none yet. A second call
@@ -63,7 +65,7 @@ def install_opentelemetry(provider: "Any" = None) -> "Any":
     return provider
 
 
-def _put(span: "Any") -> bool:
+def _put(span: Any) -> bool:
     context: Any = span.get_span_context()
     parent: Any = span.parent
     call = _span.here()[2]
@@ -96,7 +98,7 @@ def _put(span: "Any") -> bool:
     )
 
 
-def _attributes(span: "Any") -> "dict[str, Any]":
+def _attributes(span: Any) -> dict[str, Any]:
     out = _fields.attributes(span.attributes, _fields.MAX_ATTRIBUTES - 3)
     scope: Any = getattr(span, "instrumentation_scope", None)
     if scope is not None and scope.name:
@@ -109,7 +111,7 @@ def _attributes(span: "Any") -> "dict[str, Any]":
     return out
 
 
-def _error(span: "Any") -> "str | None":
+def _error(span: Any) -> str | None:
     if span.status.status_code.name != "ERROR":
         return None
     return _fields.text(span.status.description or "error")

@@ -1,5 +1,7 @@
 """Parameters of a callable and their annotations, as `inspect.signature` returns them."""
 
+from __future__ import annotations
+
 from . import _schema
 from ._callables import FUNCTION, chain, plain
 
@@ -16,7 +18,7 @@ POSITIONAL_ONLY, NORMAL, KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = range(5)
 _KINDS = (POSITIONAL_ONLY, NORMAL, VAR_POSITIONAL, KEYWORD_ONLY, VAR_KEYWORD)
 
 
-def signature(function: "Any", inner: "Any") -> "tuple[list[tuple[str, int, Any]], dict[str, Any]]":
+def signature(function: Any, inner: Any) -> tuple[list[tuple[str, int, Any]], dict[str, Any]]:
     """Return name, kind and default of each parameter but a bound `self`, and the annotations.
 
     The annotation of the result is named `return`. `inner` is the function behind the decorators.
@@ -27,17 +29,17 @@ def signature(function: "Any", inner: "Any") -> "tuple[list[tuple[str, int, Any]
     simple = simple and (inner is outer or hasattr(outer, "__wrapped__"))
     if not simple or any(_has_signature(item) for item in chain(function)):
         return _inspected(function, inner)
-    return _of_code(inner, bound), annotations(inner)
+    return _of_code(inner, bound), annotations_of(inner)
 
 
-def names(function: "Any") -> "dict[str, Any]":
+def names(function: Any) -> dict[str, Any]:
     """Return the names that a function's annotations in text form can use."""
     found: dict[str, Any] = getattr(function, "__globals__", {})
     own = getattr(function, "__type_params__", ())
     return {**found, **{item.__name__: item for item in own}} if own else found
 
 
-def annotations(function: "Any") -> "dict[str, Any]":
+def annotations_of(function: Any) -> dict[str, Any]:
     """Return the annotations of a function."""
     try:
         return dict(getattr(function, "__annotations__", None) or {})
@@ -52,14 +54,14 @@ def annotations(function: "Any") -> "dict[str, Any]":
             return {}
 
 
-def _has_signature(function: "Any") -> bool:
+def _has_signature(function: Any) -> bool:
     try:
         return hasattr(function, "__signature__")
     except Exception:
         return False
 
 
-def _of_code(inner: "Any", bound: bool) -> "list[tuple[str, int, Any]]":
+def _of_code(inner: Any, bound: bool) -> list[tuple[str, int, Any]]:
     code = inner.__code__
     normal, only = code.co_argcount, code.co_posonlyargcount
     named = code.co_varnames
@@ -83,9 +85,7 @@ def _of_code(inner: "Any", bound: bool) -> "list[tuple[str, int, Any]]":
     return out
 
 
-def _inspected(
-    function: "Any", inner: "Any"
-) -> "tuple[list[tuple[str, int, Any]], dict[str, Any]]":
+def _inspected(function: Any, inner: Any) -> tuple[list[tuple[str, int, Any]], dict[str, Any]]:
     """Return what `inspect` reports: for builtins, partials, instances, `__signature__`."""
     import inspect
 
@@ -101,7 +101,7 @@ def _inspected(
         found = ask(function, annotation_format=forms.Format.FORWARDREF)
     except Exception:
         anything = [("args", VAR_POSITIONAL, missing), ("kwargs", VAR_KEYWORD, missing)]
-        return anything, annotations(inner)
+        return anything, annotations_of(inner)
     hints: dict[str, Any] = {}
     out: list[Any] = []
     for item in found.parameters.values():

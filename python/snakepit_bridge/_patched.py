@@ -1,5 +1,7 @@
 """Detection of libraries that have replaced Python's threads."""
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -11,7 +13,7 @@ _PARTS = {
 }
 
 
-def culprit() -> "tuple[str, str] | None":
+def culprit() -> tuple[str, str] | None:
     """Return the library that has replaced threads, and the function; `None` if none has."""
     import sys
 

@@ -4,6 +4,8 @@ It sees the class itself: writes through `self` that no `with` encloses, and mut
 class. It does not see what other objects do with the instance.
 """
 
+from __future__ import annotations
+
 import ast
 import inspect
 import textwrap
@@ -66,7 +68,7 @@ def _unlocked(cls: type) -> list[str]:
     return out
 
 
-def _writes(nodes: "list[Any]", me: str) -> "Iterator[tuple[str, int]]":
+def _writes(nodes: list[Any], me: str) -> Iterator[tuple[str, int]]:
     """Iterate over attributes of `me` that are changed outside of any `with`, with their lines."""
     for node in nodes:
         if isinstance(node, (ast.With, ast.AsyncWith)):
@@ -82,7 +84,7 @@ def _writes(nodes: "list[Any]", me: str) -> "Iterator[tuple[str, int]]":
         yield from _writes(list(ast.iter_child_nodes(node)), me)
 
 
-def _targets(node: "Any") -> "list[Any]":
+def _targets(node: Any) -> list[Any]:
     if isinstance(node, (ast.Assign, ast.Delete)):
         targets: list[Any] = list(node.targets)
     elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
@@ -99,7 +101,7 @@ def _targets(node: "Any") -> "list[Any]":
     return out
 
 
-def _attribute(node: "Any", me: str) -> "str | None":
+def _attribute(node: Any, me: str) -> str | None:
     """Return `name` if the node is `me.name`, or a part of it: `me.name[k]`, `me.name.more`."""
     name: str | None = None
     while isinstance(node, (ast.Attribute, ast.Subscript)):

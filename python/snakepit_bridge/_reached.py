@@ -1,5 +1,7 @@
 """The exception that the main thread sets for a tool on another thread."""
 
+from __future__ import annotations
+
 from .adapter import Cancelled
 
 TYPE_CHECKING = False
@@ -7,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def cancelled_class(arrived: "Callable[[], int | None]") -> type[Cancelled]:
+def cancelled_class(arrived: Callable[[], int | None]) -> type[Cancelled]:
     """Return a `Cancelled` class whose instances report their arrival when they are created.
 
     Python creates the instance on the tool's thread, when the exception is raised there.

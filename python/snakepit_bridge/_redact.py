@@ -3,10 +3,12 @@
 Best effort: `docs/security.md` states the rules, which the host has, too.
 """
 
+from __future__ import annotations
+
 MASK = "<redacted>"
 
 
-def mask_secret(value: "str | bytes | bytearray") -> bool:
+def mask_secret(value: str | bytes | bytearray) -> bool:
     """Mask `value` wherever it stands from now on: in printed lines, logs, errors and stacks.
 
     Also its lines one by one, and as `repr`, JSON, URLs, HTML, shells and base64 write it. In a

@@ -1,5 +1,7 @@
 """Counters of running and finished requests, and of their threads."""
 
+from __future__ import annotations
+
 import threading
 import time
 
@@ -27,7 +29,7 @@ class RequestTracker:
         self._busy = 0.0
         self._by_thread: dict[str, int] = {}
 
-    def start_request(self, thread_id: "int | None" = None) -> int:
+    def start_request(self, thread_id: int | None = None) -> int:
         """Begin a request on a thread, by default the current one; return its number."""
         name = threading.current_thread().name if thread_id is None else f"thread-{thread_id}"
         ident = threading.get_ident() if thread_id is None else thread_id
@@ -42,7 +44,7 @@ class RequestTracker:
             self._by_thread[name] = self._by_thread.get(name, 0) + 1
         return number
 
-    def end_request(self, request_id: "int | None" = None, *, failed: bool = False) -> None:
+    def end_request(self, request_id: int | None = None, *, failed: bool = False) -> None:
         """End a request; without a number the youngest one of this thread.
 
         A request that is over, or never began, is not counted.
@@ -60,7 +62,7 @@ class RequestTracker:
             self._failed += failed
             self._busy += now - entry[1]
 
-    def get_stats(self) -> "dict[str, Any]":
+    def get_stats(self) -> dict[str, Any]:
         """Return a snapshot; `total_requests` counts active and finished requests."""
         with self._lock:
             return {

@@ -4,6 +4,8 @@ The native side sends and reads; here an outcome becomes the result of a future 
 Descriptors are watched only while a request is awaited.
 """
 
+from __future__ import annotations
+
 import asyncio
 from weakref import WeakKeyDictionary
 
@@ -23,17 +25,17 @@ class _Waiting:
     """The requests of one event loop that have no outcome yet."""
 
     # It must not hold its loop, which could never be collected then.
-    def __init__(self, port: "Port") -> None:
+    def __init__(self, port: Port) -> None:
         self.port = port
         self.futures: dict[int, _Open] = {}
 
     def add(
         self,
-        loop: "asyncio.AbstractEventLoop",
-        context: "Context",
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
         number: int,
-        left: "float | None",
-    ) -> "asyncio.Future[Any]":
+        left: float | None,
+    ) -> asyncio.Future[Any]:
         if not self.futures:
             socket, wake = self.port.descriptors()
             # A loop that serves the connection reads it anyway.
@@ -52,7 +54,7 @@ class _Waiting:
     def take(self) -> None:
         self.complete(self.port.take())
 
-    def complete(self, outcomes: "list[tuple[int, Any, BaseException | None]]") -> None:
+    def complete(self, outcomes: list[tuple[int, Any, BaseException | None]]) -> None:
         for number, value, error in outcomes:
             context = self.futures[number][2] if number in self.futures else None
             if context is not None and isinstance(error, Cancelled):
@@ -66,16 +68,16 @@ class _Waiting:
             else:
                 future.set_exception(error)
 
-    def late(self, context: "Context", number: int) -> None:
+    def late(self, context: Context, number: int) -> None:
         future = self.remove(number)
         if future is not None and not future.done():
             future.set_exception(context._give_up(number))
 
-    def done(self, future: "asyncio.Future[Any]", context: "Context", number: int) -> None:
+    def done(self, future: asyncio.Future[Any], context: Context, number: int) -> None:
         if future.cancelled() and self.remove(number) is not None:
             context._give_up(number)
 
-    def remove(self, number: int) -> "asyncio.Future[Any] | None":
+    def remove(self, number: int) -> asyncio.Future[Any] | None:
         future, timer, _ = self.futures.pop(number, (None, None, None))
         if timer is not None:
             timer.cancel()
@@ -86,12 +88,12 @@ class _Waiting:
         return future
 
 
-_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting]" = WeakKeyDictionary()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting] = WeakKeyDictionary()
 
 
 def request(
-    context: "Context", op: int, name: str, body: "Any", timeout: "float | None"
-) -> "asyncio.Future[Any]":
+    context: Context, op: int, name: str, body: Any, timeout: float | None
+) -> asyncio.Future[Any]:
     """Send a request of the running loop; return a future for its outcome."""
     loop = asyncio.get_running_loop()
     waiting = _loops.get(loop)

@@ -1,5 +1,7 @@
 """Specs and schemas of numpy's scalars, and of complex numbers."""
 
+from __future__ import annotations
+
 import re
 import sys
 
@@ -26,7 +28,7 @@ _ABSTRACT = {
 }
 
 
-def convert(cls: type) -> "Converted | None":
+def convert(cls: type) -> Converted | None:
     """Convert a class of numpy's scalars; `None` if its values cannot be sent."""
     numpy: Any = sys.modules["numpy"]
     if cls.__name__ in _ABSTRACT and cls is getattr(numpy, cls.__name__):
@@ -46,18 +48,18 @@ def convert(cls: type) -> "Converted | None":
     return _concrete(numpy, cls) if kind in "biufcUS" else None
 
 
-def of_complex() -> "Converted":
+def of_complex() -> Converted:
     """Convert `complex`."""
     return _complex(complex, "complex", ("float",), plain_schema("float"))
 
 
-def _named(make: "Any", cls: type, spec: "Any", schema: "Any") -> "Converted":
+def _named(make: Any, cls: type, spec: Any, schema: Any) -> Converted:
     if spec[0] == "made":
         spec = spec[3]
     return ("made", make, f"np.{cls.__name__}", spec, cls), schema
 
 
-def _concrete(numpy: "Any", cls: type) -> "Converted":
+def _concrete(numpy: Any, cls: type) -> Converted:
     dtype = numpy.dtype(cls)
     if dtype.kind == "c":
         part, schema = _concrete(numpy, type(numpy.zeros((), dtype).real[()]))
@@ -79,11 +81,11 @@ def _concrete(numpy: "Any", cls: type) -> "Converted":
     return _named(cls, cls, spec, schema)
 
 
-def _smallest(cls: type) -> "Any":
+def _smallest(cls: type) -> Any:
     """Return a function that makes a scalar of 64 bits of a number, and returns other scalars."""
     numpy: Any = sys.modules["numpy"]
 
-    def make(number: "Any") -> "Any":
+    def make(number: Any) -> Any:
         if isinstance(number, numpy.generic):
             return number if isinstance(number, cls) else None
         if isinstance(number, float):
@@ -93,22 +95,22 @@ def _smallest(cls: type) -> "Any":
     return make
 
 
-def _within(high: float) -> "Any":
+def _within(high: float) -> Any:
     """Return a predicate for numbers up to this one, NaN and the infinities."""
     return lambda number: -high <= number <= high or number - number != 0
 
 
-def _complex(cls: "Any", name: str, part: "Any", schema: "Any") -> "Converted":
+def _complex(cls: Any, name: str, part: Any, schema: Any) -> Converted:
     """Return the spec and the schema of a complex class: a number, or a pair of its parts."""
 
-    def make(value: "Any") -> "Any":
+    def make(value: Any) -> Any:
         return cls(complex(*value) if isinstance(value, tuple) else value)
 
     inner = ("union", (part, ("tuple", (part, part))))
     return ("made", make, name, inner, cls), {"anyOf": [schema, _array_hints.pair(schema)]}
 
 
-def _moment(value: "Any") -> "Any":
+def _moment(value: Any) -> Any:
     """Return a `datetime64` of a date, a date and time, or the text of one."""
     numpy: Any = sys.modules["numpy"]
     if isinstance(value, str):
@@ -121,5 +123,5 @@ def _moment(value: "Any") -> "Any":
     return numpy.datetime64(value)
 
 
-def _span(value: "Any") -> "Any":
+def _span(value: Any) -> Any:
     return sys.modules["numpy"].timedelta64(value)

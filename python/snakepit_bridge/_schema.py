@@ -5,6 +5,8 @@ tool. Nothing here imports `typing`, `enum` or `dataclasses`: an annotation made
 exist if user code imported them, and then they are in `sys.modules`.
 """
 
+from __future__ import annotations
+
 import sys
 
 from . import _text, _text_forms
@@ -17,12 +19,12 @@ if TYPE_CHECKING:
 #: Most parts of the annotations of one tool: names that refer to each other can be many.
 _MAX_PARTS = 10_000
 
-ANY: "tuple[Any, ...]" = ("any",)
+ANY: tuple[Any, ...] = ("any",)
 
 _GENERIC_ALIAS = type(list[int])
 _UNION = type(int | None)
 
-_PLAIN: "dict[Any, tuple[str, dict[str, Any]]]" = {
+_PLAIN: dict[Any, tuple[str, dict[str, Any]]] = {
     None: ("none", {"type": "null"}),
     type(None): ("none", {"type": "null"}),
     bool: ("bool", {"type": "boolean"}),
@@ -83,7 +85,7 @@ _ABSTRACT = {
 _COLLECTIONS = ("deque", "OrderedDict", "defaultdict", "Counter")
 
 
-def _named(cls: "Any") -> "tuple[str, str]":
+def _named(cls: Any) -> tuple[str, str]:
     return getattr(cls, "__module__", ""), getattr(cls, "__name__", "")
 
 
@@ -92,7 +94,7 @@ class Scope:
 
     __slots__ = ("active", "bound", "defs", "left", "names", "refs", "unchecked")
 
-    def __init__(self, names: "dict[str, Any]") -> None:
+    def __init__(self, names: dict[str, Any]) -> None:
         """Create a scope that resolves string annotations in `names`, a function's globals."""
         self.names = names
         self.defs: dict[str, Any] = {}
@@ -105,7 +107,7 @@ class Scope:
         self.bound: list[tuple[Any, Any]] = []
         self.left = _MAX_PARTS
 
-    def resolve(self, text: str) -> "Any":
+    def resolve(self, text: str) -> Any:
         """Return the object that a string annotation names; `_Unknown` if it does not resolve."""
         try:
             try:
@@ -119,7 +121,7 @@ class Scope:
             self.unchecked.append(f"`{text}` cannot be resolved: {type(error).__name__}: {error}")
             return _Unknown
 
-    def top(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def top(self, annotation: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the spec and the schema of a whole annotation of any kind.
 
         An annotation that cannot be examined accepts any value, and is noted in `unchecked`.
@@ -137,7 +139,7 @@ class Scope:
         self.unchecked.append(f"it cannot be examined: {reason}")
         return ANY, {}
 
-    def convert(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def convert(self, annotation: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the spec and the JSON Schema of an annotation; unknown ones accept any value."""
         self.left -= 1
         if self.left < 0:
@@ -167,7 +169,7 @@ class Scope:
             return _typing_forms.convert(self, annotation)
         return self.unknown(annotation)
 
-    def unknown(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def unknown(self, annotation: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the spec that accepts any value, and note the annotation."""
         if annotation is not _Unknown:
             named = getattr(annotation, "__qualname__", None) or repr(annotation)
@@ -176,15 +178,15 @@ class Scope:
             )
         return ANY, {}
 
-    def text_(self, text: str) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def text_(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Convert an annotation that is written as a string, and may refer to itself."""
         # A name may be that of a variable, which has another value further inside.
         key = text, id(self.names), tuple([id(value) for _, value in self.bound])
         return self.named(key, text, lambda: self.convert(self.resolve(text)))
 
     def named(
-        self, key: "Any", name: str, convert: "Callable[[], tuple[Any, Any]]"
-    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        self, key: Any, name: str, convert: Callable[[], tuple[Any, Any]]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the result of `convert`; inside it, the same key is a reference to the whole."""
         for entry in self.active:
             if entry[0] == key:
@@ -204,7 +206,7 @@ class Scope:
             self.defs[label] = schema
         return ("def", entry[1], spec), ref
 
-    def label(self, key: "Any", name: str) -> str:
+    def label(self, key: Any, name: str) -> str:
         """Return the name of a definition in the schema."""
         label = self.refs.get(key)
         if label is None:
@@ -216,9 +218,7 @@ class Scope:
             self.refs[key] = label
         return label
 
-    def generic(
-        self, origin: "Any", args: "tuple[Any, ...]"
-    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def generic(self, origin: Any, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Convert `list[int]`, `dict[str, int]`, `tuple[int, ...]`, `Sequence[int]` and so on."""
         kind = _BARE.get(origin) or _abstract(origin)
         if kind is None:
@@ -259,9 +259,7 @@ class Scope:
             return ("made", iter, origin.__name__, (kind, spec), object), _array(schema)
         return (kind, spec), _array(schema)
 
-    def foreign(
-        self, origin: "Any", args: "tuple[Any, ...]"
-    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def foreign(self, origin: Any, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Convert a generic class of other modules: a numpy array, or a class with parameters."""
         if _named(origin) == _NDARRAY:
             from . import _array_hints
@@ -284,17 +282,17 @@ class Scope:
         finally:
             self.bound = outer
 
-    def known(self, args: "tuple[Any, ...]") -> "tuple[Any, ...]":
+    def known(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments of a class or an alias, with variables replaced by their values."""
         return tuple([next((v for k, v in self.bound if k is arg), arg) for arg in args])
 
-    def tuple_(self, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def tuple_(self, items: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Convert a tuple of fixed length, or with one part of any length."""
         from . import _schema_tuples
 
         return _schema_tuples.convert(self, items)
 
-    def union(self, members: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def union(self, members: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Convert `A | B`, `Optional[A]`, `Union[A, B]`."""
         parts = [self.convert(member) for member in members]
         specs = tuple([part[0] for part in parts])
@@ -302,7 +300,7 @@ class Scope:
             return ANY, {}
         return ("union", specs), {"anyOf": [part[1] for part in parts]}
 
-    def class_(self, cls: type) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    def class_(self, cls: type) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Convert a class: collection, enum, dataclass, typed dictionary, named tuple, date."""
         kind = _BARE.get(cls) or _abstract(cls)
         if kind is not None or (cls.__module__ == "collections" and cls.__name__ in _COLLECTIONS):
@@ -322,7 +320,7 @@ class Scope:
 
         return _schema_records.convert(self, cls)
 
-    def text(self, schema: "dict[str, Any]") -> str:
+    def text(self, schema: dict[str, Any]) -> str:
         """Return the JSON text of a schema together with the definitions it refers to."""
         if self.defs:
             # Models may have defaults that JSON cannot represent.
@@ -331,14 +329,14 @@ class Scope:
         return _text.to_json(schema)
 
 
-def plain_schema(kind: str) -> "dict[str, Any]":
+def plain_schema(kind: str) -> dict[str, Any]:
     """Return the schema of a built-in class."""
     return next(dict(schema) for name, schema in _PLAIN.values() if name == kind)
 
 
 def optional(
-    spec: "tuple[Any, ...]", schema: "dict[str, Any]"
-) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    spec: tuple[Any, ...], schema: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return a spec that also accepts `None`: `x: int = None` is common and means `int | None`."""
     members: Any = spec[1] if spec[0] == "union" else (spec,)
     if spec == ANY or ("none",) in members:
@@ -353,13 +351,13 @@ class _Unknown:
     """A placeholder for an annotation that could not be resolved."""
 
 
-def _abstract(cls: "Any") -> "str | None":
+def _abstract(cls: Any) -> str | None:
     if getattr(cls, "__module__", "") in ("collections.abc", "_collections_abc"):
         return _ABSTRACT.get(cls.__qualname__)
     return None
 
 
-def _array(items: "dict[str, Any]") -> "dict[str, Any]":
+def _array(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items} if items else {"type": "array"}
 
 
@@ -371,7 +369,7 @@ class _Missing:
 MISSING = _Missing()
 
 
-def with_default(schema: "dict[str, Any]", default: "Any") -> "dict[str, Any]":
+def with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
     """Return the schema with `default`, if JSON can represent it."""
     if default is MISSING:
         return schema

@@ -1,5 +1,7 @@
 """Classes of `collections`: `deque`, `OrderedDict`, `defaultdict`, `Counter`."""
 
+from __future__ import annotations
+
 from ._schema import Scope
 
 TYPE_CHECKING = False
@@ -11,8 +13,8 @@ _FACTORIES = (list, dict, set, int, float, str, bool)
 
 
 def convert(
-    scope: Scope, cls: "Any", args: "tuple[Any, ...]"
-) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    scope: Scope, cls: Any, args: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the spec and the schema of such a class; the tool receives an instance."""
     name: str = cls.__name__
     make = cls
@@ -23,7 +25,7 @@ def convert(
         value = getattr(value, "__origin__", value)
         factory = value if value in _FACTORIES else None
 
-        def make(items: "Any") -> "Any":
+        def make(items: Any) -> Any:
             return cls(factory, items)
 
     spec, schema = scope.generic(list if name == "deque" else dict, args)

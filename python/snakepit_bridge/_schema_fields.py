@@ -1,5 +1,7 @@
 """Fields of classes: names, annotations, and which of them have a default."""
 
+from __future__ import annotations
+
 import sys
 
 from ._schema import MISSING
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     Field = tuple[str, Any, bool, Any, dict[str, Any]]
 
 
-def names_of(cls: "Any") -> "dict[str, Any]":
+def names_of(cls: Any) -> dict[str, Any]:
     """Return the names that a class's annotations in text form can use."""
     module = sys.modules.get(cls.__module__)
     names = vars(module) if module else {}
@@ -20,7 +22,7 @@ def names_of(cls: "Any") -> "dict[str, Any]":
     return {**names, **{item.__name__: item for item in own}} if own else names
 
 
-def hints_of(cls: "Any") -> "dict[str, Any]":
+def hints_of(cls: Any) -> dict[str, Any]:
     """Return the annotations of a class, without those of its bases."""
     try:
         return cls.__annotations__
@@ -32,12 +34,12 @@ def hints_of(cls: "Any") -> "dict[str, Any]":
         return forms.get_annotations(cls, format=forms.Format.FORWARDREF)
 
 
-def _owner(cls: "Any", field: str) -> "Any":
+def _owner(cls: Any, field: str) -> Any:
     """Return the class that defines a field, in whose module its annotation is resolved."""
     return next((base for base in cls.__mro__ if field in hints_of(base)), cls)
 
 
-def inherited(cls: "Any") -> "list[tuple[Any, Any]]":
+def inherited(cls: Any) -> list[tuple[Any, Any]]:
     """Return type variables of generic bases with their values."""
     out: list[Any] = []
     for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
@@ -56,7 +58,7 @@ def inherited(cls: "Any") -> "list[tuple[Any, Any]]":
     return out
 
 
-def of_dataclass(cls: "Any") -> "list[Field]":
+def of_dataclass(cls: Any) -> list[Field]:
     """Return the parameters of a dataclass."""
     missing = sys.modules["dataclasses"].MISSING
     out: list[Any] = []
@@ -77,7 +79,7 @@ def of_dataclass(cls: "Any") -> "list[Field]":
     return out
 
 
-def of_named_tuple(cls: "Any") -> "list[Field]":
+def of_named_tuple(cls: Any) -> list[Field]:
     """Return the fields of a named tuple."""
     hints = getattr(cls, "__annotations__", {})
     defaults = cls._field_defaults
@@ -95,7 +97,7 @@ def of_named_tuple(cls: "Any") -> "list[Field]":
     ]
 
 
-def of_attrs(cls: "Any") -> "list[Field]":
+def of_attrs(cls: Any) -> list[Field]:
     """Return the parameters of an attrs class."""
     nothing = sys.modules["attr"].NOTHING
     out: list[Any] = []
@@ -111,13 +113,13 @@ def of_attrs(cls: "Any") -> "list[Field]":
     return out
 
 
-def tag_of_struct(cls: "Any") -> "tuple[str, Any] | None":
+def tag_of_struct(cls: Any) -> tuple[str, Any] | None:
     """Return the tag of a msgspec struct: the field that distinguishes it, and its value."""
     config = cls.__struct_config__
     return None if config.tag is None else (config.tag_field, config.tag)
 
 
-def of_struct(cls: "Any") -> "list[Field]":
+def of_struct(cls: Any) -> list[Field]:
     """Return the fields of a msgspec struct; keyword-only ones may follow without a default."""
     none = sys.modules["msgspec"].NODEFAULT
     names = cls.__struct_fields__

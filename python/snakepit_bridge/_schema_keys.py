@@ -1,5 +1,7 @@
 """Schemas for the keys of maps and the items of sets; JSON has only texts as keys."""
 
+from __future__ import annotations
+
 from . import _text, _text_forms
 
 TYPE_CHECKING = False
@@ -23,7 +25,7 @@ _CONTAINERS = ("list", "set", "dict", "typeddict", "ndarray")
 _SCALARS = ["null", "boolean", "number", "string"]
 
 
-def names(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] | None":
+def names(spec: tuple[Any, ...], schema: dict[str, Any]) -> dict[str, Any] | None:
     """Return the schema of the texts that are keys of this kind; `None` if there are none."""
     kind = spec[0]
     if kind in _PLAIN:
@@ -45,15 +47,15 @@ def names(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] 
     return {key: value for key, value in schema.items() if key in _KEYWORDS}
 
 
-def _is_key(value: "Any") -> bool:
+def _is_key(value: Any) -> bool:
     return not isinstance(value, (list, dict))
 
 
-def _key(value: "Any") -> str:
+def _key(value: Any) -> str:
     return value if isinstance(value, str) else _text.to_json(value)
 
 
-def items(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] | None":
+def items(spec: tuple[Any, ...], schema: dict[str, Any]) -> dict[str, Any] | None:
     """Return the schema of items of a set of this kind; `None` if none is hashable."""
     kind = spec[0]
     if kind == "any":

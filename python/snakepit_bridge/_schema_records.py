@@ -4,6 +4,8 @@ Dataclasses, `TypedDict`s, named tuples, models of pydantic, attrs and msgspec; 
 fractions; numpy arrays and scalars.
 """
 
+from __future__ import annotations
+
 import sys
 
 from . import _array_hints, _scalar_hints, _schema_fields
@@ -34,7 +36,7 @@ _TEXTS = {
 }
 
 
-def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted":
+def convert(scope: Scope, cls: type, args: tuple[Any, ...] = ()) -> Converted:
     """Return the spec and the schema of a class; unknown ones accept any value, and are noted.
 
     `args` are the values of a generic class's variables.
@@ -78,13 +80,13 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
     return _frame_hints.convert(cls) or scope.unknown(cls)
 
 
-def _has_no_zone(address: "Any") -> bool:
+def _has_no_zone(address: Any) -> bool:
     return address.scope_id is None
 
 
 def unpacked_fields(
-    scope: Scope, annotation: "Any"
-) -> "list[tuple[str, tuple[Any, ...], bool, dict[str, Any]]] | None":
+    scope: Scope, annotation: Any
+) -> list[tuple[str, tuple[Any, ...], bool, dict[str, Any]]] | None:
     """Return name, spec, requirement and schema of the fields of `**kw: Unpack[SomeTypedDict]`."""
     if isinstance(annotation, str) and annotation.partition("[")[0].rpartition(".")[2] == "Unpack":
         annotation = scope.resolve(annotation)
@@ -110,14 +112,14 @@ def unpacked_fields(
 
 
 def _record(
-    scope: Scope, cls: type, fields: "list[Field]", args: "tuple[Any, ...]", kind: str = ""
-) -> "Converted":
+    scope: Scope, cls: type, fields: list[Field], args: tuple[Any, ...], kind: str = ""
+) -> Converted:
     """Convert a class with fields; its schema goes to `$defs`."""
     key = (cls, args) if args else cls
     return scope.named(key, cls.__name__, lambda: _fields(scope, cls, fields, key, kind))
 
 
-def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: str) -> "Converted":
+def _fields(scope: Scope, cls: type, fields: list[Field], key: Any, kind: str) -> Converted:
     label = scope.label(key, cls.__name__)
     ref = {"$ref": f"#/$defs/{label}"}
     outer, around = scope.names, scope.bound
@@ -153,7 +155,7 @@ def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: st
     return (kind or "dataclass", cls, tuple(specs)), ref
 
 
-def _struct(scope: Scope, cls: "Any", args: "tuple[Any, ...]") -> "Converted":
+def _struct(scope: Scope, cls: Any, args: tuple[Any, ...]) -> Converted:
     """Convert a msgspec struct. Its tag is a key of the map, but no field."""
     fields = _schema_fields.of_struct(cls)
     tag = _schema_fields.tag_of_struct(cls)
@@ -161,14 +163,14 @@ def _struct(scope: Scope, cls: "Any", args: "tuple[Any, ...]") -> "Converted":
         return _record(scope, cls, fields, args)
     name, value = tag
 
-    def make(values: "dict[str, Any]") -> "Any":
+    def make(values: dict[str, Any]) -> Any:
         return cls(**{key: item for key, item in values.items() if key != name})
 
     literal = sys.modules["typing"].Literal[value]
     fields = [(name, literal, False, _schema_fields.MISSING, {}), *fields]
     key = (cls, args) if args else cls
 
-    def convert() -> "Converted":
+    def convert() -> Converted:
         spec, schema = _fields(scope, cls, fields, key, "typeddict")
         return ("made", make, cls.__name__, spec, cls), schema
 
@@ -178,7 +180,7 @@ def _struct(scope: Scope, cls: "Any", args: "tuple[Any, ...]") -> "Converted":
 class _Adapted:
     """A class that pydantic validates although it is no model, such as its own dataclasses."""
 
-    def __init__(self, cls: type, adapter: "Any") -> None:
+    def __init__(self, cls: type, adapter: Any) -> None:
         self.cls, self.__name__ = cls, cls.__name__
         self.model_validate = adapter.validate_python
         self.adapter = adapter
@@ -189,11 +191,11 @@ class _Adapted:
     def __hash__(self) -> int:
         return hash(self.cls)
 
-    def model_json_schema(self, ref_template: str) -> "Any":
+    def model_json_schema(self, ref_template: str) -> Any:
         return self.adapter.json_schema(ref_template=ref_template)
 
 
-def _model(scope: Scope, cls: "Any") -> "Converted":
+def _model(scope: Scope, cls: Any) -> Converted:
     """Convert a pydantic model, which knows its schema and validates by itself."""
     label = scope.label(cls, cls.__name__)
     if label not in scope.defs:

@@ -1,5 +1,7 @@
 """Tuples: of fixed length, or with one part of any length."""
 
+from __future__ import annotations
+
 from ._schema import Scope
 
 TYPE_CHECKING = False
@@ -7,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def convert(scope: Scope, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def convert(scope: Scope, items: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Convert a tuple of fixed length, or with one part of any length."""
     rests = [index for index, item in enumerate(items) if _unpacked(item) is not None]
     if len(rests) == 1:
@@ -20,9 +22,7 @@ def convert(scope: Scope, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], d
     return ("tuple", tuple([part[0] for part in parts])), schema
 
 
-def _rest(
-    scope: Scope, items: "tuple[Any, ...]", at: int
-) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def _rest(scope: Scope, items: tuple[Any, ...], at: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Convert `tuple[A, *tuple[B, ...], C]`."""
     inner: Any = _unpacked(items[at])
     args = inner.__args__
@@ -40,7 +40,7 @@ def _rest(
     return ("tuplerest", *specs), schema
 
 
-def _unpacked(item: "Any") -> "Any":
+def _unpacked(item: Any) -> Any:
     """Return the tuple behind `*tuple[...]` or `Unpack[tuple[...]]`, else `None`."""
     if getattr(item, "__unpacked__", False):
         return item

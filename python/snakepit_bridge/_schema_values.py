@@ -1,5 +1,7 @@
 """Schemas of types with few values: `Literal` and enums."""
 
+from __future__ import annotations
+
 import sys
 
 from . import _text
@@ -13,12 +15,12 @@ if TYPE_CHECKING:
 _MAX_BITS = 6
 
 
-def literal(values: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def literal(values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the spec and the schema of `Literal[...]`; enum members stand for their values."""
     return ("literal", values), {"enum": _listed(values)}
 
 
-def enumeration(cls: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def enumeration(cls: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the spec and the schema of an enum.
 
     A flag also has combinations. A hook `_missing_` may accept more values, which only the worker
@@ -33,7 +35,7 @@ def enumeration(cls: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
     return ("enum", cls, None), {"enum": values}
 
 
-def _flag(cls: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def _flag(cls: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     mask = 0
     for member in cls.__members__.values():
         mask |= int(member.value)
@@ -48,7 +50,7 @@ def _flag(cls: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
     return ("enum", cls, mask), {"enum": values}
 
 
-def _listed(values: "Iterable[Any]") -> "list[Any]":
+def _listed(values: Iterable[Any]) -> list[Any]:
     """Return those of the values that JSON can represent, each once."""
     found: list[Any] = []
     for value in values:
@@ -58,11 +60,11 @@ def _listed(values: "Iterable[Any]") -> "list[Any]":
     return found
 
 
-def _same(one: "Any", other: "Any") -> bool:
+def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-def shown(value: "Any") -> "Any":
+def shown(value: Any) -> Any:
     """Return a value as JSON shows it, or itself if JSON has no such value."""
     enum = sys.modules.get("enum")
     if enum is not None and isinstance(value, enum.Enum):

@@ -4,6 +4,8 @@ The encoder calls this only after it has found such a part. So nothing is copied
 as long as results are plain.
 """
 
+from __future__ import annotations
+
 from . import _graceful
 
 TYPE_CHECKING = False
@@ -16,11 +18,11 @@ _MAX_DEPTH = 100
 _LISTS = (list, tuple, set, frozenset)
 
 #: Types whose markers were reported, and the largest number of them.
-_reported: "set[str]" = set()
+_reported: set[str] = set()
 _MAX_REPORTED = 10_000
 
 
-def sendable(value: "Any", pack: "Callable[[Any], bytes] | None" = None) -> "Any":
+def sendable(value: Any, pack: Callable[[Any], bytes] | None = None) -> Any:
     """Return the value in a form that can be sent: containers rebuilt, other parts converted.
 
     `pack` raises for values that cannot be sent. This function never fails because of an
@@ -34,12 +36,12 @@ def sendable(value: "Any", pack: "Callable[[Any], bytes] | None" = None) -> "Any
 class _Rebuild:
     """One pass over a value; tracks the enclosing containers to detect a value inside itself."""
 
-    def __init__(self, pack: "Callable[[Any], bytes]", policy: _graceful.Policy) -> None:
+    def __init__(self, pack: Callable[[Any], bytes], policy: _graceful.Policy) -> None:
         self.pack = pack
         self.policy = policy
         self.above: set[int] = set()
 
-    def value(self, value: "Any", depth: int) -> "Any":
+    def value(self, value: Any, depth: int) -> Any:
         children = _children(value)
         if children is not None and issubclass(type(value), frozenset) and self.packs(value):
             # A list in its place would be another value.
@@ -56,7 +58,7 @@ class _Rebuild:
                 return converted if self.packs(converted) else self.marker(value)
         return self.inside(value, children, depth)
 
-    def inside(self, owner: "Any", container: "Any", depth: int) -> "Any":
+    def inside(self, owner: Any, container: Any, depth: int) -> Any:
         """Return the container rebuilt; `owner` is the object that it came from."""
         if depth >= _MAX_DEPTH or id(owner) in self.above:
             return self.marker(owner)
@@ -73,21 +75,21 @@ class _Rebuild:
         finally:
             self.above.discard(id(owner))
 
-    def key(self, key: "Any") -> "Any":
+    def key(self, key: Any) -> Any:
         """Return the key of a map; one that cannot be sent becomes a text with its type."""
         if self.packs(key):
             return key
         kind = type(key)
         return f"<{kind.__module__}.{kind.__qualname__} at {id(key):#x}>"
 
-    def packs(self, value: "Any") -> bool:
+    def packs(self, value: Any) -> bool:
         try:
             self.pack(value)
         except Exception:
             return False
         return True
 
-    def marker(self, value: "Any") -> "dict[str, Any]":
+    def marker(self, value: Any) -> dict[str, Any]:
         made = _graceful.marker(value, self.policy)
         _report(made[_graceful.TYPE_KEY])
         return made
@@ -104,7 +106,7 @@ def _report(kind: str) -> None:
     telemetry.emit("python.serialization.marker", {"count": 1}, {"python_type": kind})
 
 
-def _children(value: "Any") -> "Any":
+def _children(value: Any) -> Any:
     """Return the value as a list or a map if it is a container, else `None`."""
     # `isinstance` would ask the value itself, which may fail.
     kind = type(value)
@@ -113,7 +115,7 @@ def _children(value: "Any") -> "Any":
     return _fields(value) if hasattr(kind, "__dataclass_fields__") else None
 
 
-def _fields(value: "Any") -> "dict[str, Any] | None":
+def _fields(value: Any) -> dict[str, Any] | None:
     try:
         return {name: getattr(value, name) for name in value.__dataclass_fields__}
     except Exception:

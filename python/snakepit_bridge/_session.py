@@ -4,6 +4,8 @@ The native context knows the call and carries requests. This class wraps it for 
 context; everything beyond the call itself is created on first use.
 """
 
+from __future__ import annotations
+
 from ._session_host import HostMethods
 from ._session_variables import VariableMethods
 
@@ -28,18 +30,18 @@ class SessionContext(VariableMethods, HostMethods):
     __slots__ = ("_native", "_parts", "host_tools", "variables")
 
     #: Variables of the session by name.
-    variables: "Variables"
+    variables: Variables
     #: Host tools by name.
-    host_tools: "HostTools"
+    host_tools: HostTools
     #: The gRPC client of the original library; there is none here.
     stub = None
 
-    def __init__(self, native: "Native") -> None:
+    def __init__(self, native: Native) -> None:
         """Wrap the context that the runtime made for a call."""
         self._native = native
         self._parts: dict[str, Any] = {}
 
-    def __getattr__(self, name: str) -> "Any":
+    def __getattr__(self, name: str) -> Any:
         """Create a part on first use; later uses find it in its slot."""
         if name == "variables":
             from ._variables import Variables
@@ -64,7 +66,7 @@ class SessionContext(VariableMethods, HostMethods):
         return self._native.call_id
 
     @property
-    def session_id(self) -> "str | None":
+    def session_id(self) -> str | None:
         """The caller's session, if the call belongs to one."""
         return self._native.session_id
 
@@ -74,7 +76,7 @@ class SessionContext(VariableMethods, HostMethods):
         return self._native.worker_id
 
     @property
-    def deadline(self) -> "float | None":
+    def deadline(self) -> float | None:
         """Time at which the caller stops waiting, in seconds of `time.monotonic()`."""
         return self._native.deadline
 
@@ -83,7 +85,7 @@ class SessionContext(VariableMethods, HostMethods):
         """True if the caller has cancelled the call; may become true at any moment."""
         return self._native.cancelled
 
-    def remaining(self) -> "float | None":
+    def remaining(self) -> float | None:
         """Return the seconds until the deadline, never negative; `None` without a deadline."""
         return self._native.remaining()
 
@@ -93,11 +95,11 @@ class SessionContext(VariableMethods, HostMethods):
 
     # The session as a mapping of its variables.
 
-    def __getitem__(self, name: str) -> "Any":
+    def __getitem__(self, name: str) -> Any:
         """Return the value of a variable; raises `UnknownVariableError`, a `KeyError`."""
         return self.variables[name]
 
-    def __setitem__(self, name: str, value: "Any") -> None:
+    def __setitem__(self, name: str, value: Any) -> None:
         """Set a variable; register it with the type of `value` if it does not exist."""
         self.variables[name] = value
 
@@ -109,7 +111,7 @@ class SessionContext(VariableMethods, HostMethods):
         """Return whether the session has the variable."""
         return name in self.variables
 
-    def __iter__(self) -> "Iterator[str]":
+    def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the variables."""
         return iter(self.variables)
 
@@ -124,23 +126,23 @@ class SessionContext(VariableMethods, HostMethods):
             raise ValueError(f"cache_ttl is a number of seconds, 0 or more, got {seconds!r}")
         self.variables.cache.ttl = float(seconds)
 
-    def invalidate(self, name: "str | None" = None) -> None:
+    def invalidate(self, name: str | None = None) -> None:
         """Drop one variable, or all, from the cache."""
         self.variables.cache.drop(name)
 
     # Names of the original.
 
     @property
-    def request_metadata(self) -> "Mapping[str, str]":
+    def request_metadata(self) -> Mapping[str, str]:
         """Empty: the headers of the original's requests have no counterpart here."""
         return {}
 
     @property
-    def elixir_tools(self) -> "HostTools":
+    def elixir_tools(self) -> HostTools:
         """The original's name of `host_tools`."""
         return self.host_tools
 
-    def call_elixir_tool(self, tool_name: str, /, *args: "Any", **kwargs: "Any") -> "Any":
+    def call_elixir_tool(self, tool_name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call a host tool by the original's name; here values keep their types."""
         from ._host_tools import arguments
 
@@ -151,7 +153,7 @@ class SessionContext(VariableMethods, HostMethods):
         for watch in self._parts.pop("watches", ()):
             watch.stop()
 
-    def __enter__(self) -> "SessionContext":
+    def __enter__(self) -> SessionContext:
         """Begin a block that ends the watches at its end."""
         return self
 

@@ -1,5 +1,7 @@
 """The methods of a `SessionContext` for host tools, programs and the session itself."""
 
+from __future__ import annotations
+
 from . import _ops
 from ._steps import wait, wait_async
 
@@ -24,8 +26,8 @@ class HostMethods:
     # Host tools.
 
     def call_host_tool(
-        self, name: str, /, *args: "Any", timeout: "float | None" = None, **kwargs: "Any"
-    ) -> "Any":
+        self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> Any:
         """Call a host tool and wait for its result.
 
         Pass arguments by name, as one map, or by position; an argument named `timeout` only in a
@@ -36,32 +38,32 @@ class HostMethods:
         return self._call_tool(name, arguments(args, kwargs), timeout)
 
     async def call_host_tool_async(
-        self, name: str, /, *args: "Any", timeout: "float | None" = None, **kwargs: "Any"
-    ) -> "Any":
+        self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> Any:
         """Call a host tool as `call_host_tool` does, without blocking the event loop."""
         from ._host_tools import arguments
 
         body = arguments(args, kwargs)
         return await self._native._request_async(_ops.TOOL_CALL, name, body, timeout)
 
-    def _call_tool(self, name: str, body: "Any", timeout: "float | None") -> "Any":
+    def _call_tool(self, name: str, body: Any, timeout: float | None) -> Any:
         return self._native._request(_ops.TOOL_CALL, name, body, timeout)
 
     # Programs.
 
-    def put_program(self, name: str, value: "Any", global_: bool = False) -> None:
+    def put_program(self, name: str, value: Any, global_: bool = False) -> None:
         """Store a program in the session or for all sessions; replaces one of the same name."""
         wait(self._native, _put(name, value, global_))
 
-    async def put_program_async(self, name: str, value: "Any", global_: bool = False) -> None:
+    async def put_program_async(self, name: str, value: Any, global_: bool = False) -> None:
         """Store a program as `put_program` does, without blocking the event loop."""
         await wait_async(self._native, _put(name, value, global_))
 
-    def get_program(self, name: str, global_: bool = False) -> "Any":
+    def get_program(self, name: str, global_: bool = False) -> Any:
         """Return the program; raises `UnknownProgramError`, a `KeyError`."""
         return wait(self._native, _program(_ops.PROGRAM_GET, name, global_))
 
-    async def get_program_async(self, name: str, global_: bool = False) -> "Any":
+    async def get_program_async(self, name: str, global_: bool = False) -> Any:
         """Return the program as `get_program` does, without blocking the event loop."""
         return await wait_async(self._native, _program(_ops.PROGRAM_GET, name, global_))
 
@@ -74,29 +76,29 @@ class HostMethods:
         steps = _program(_ops.PROGRAM_DELETE, name, global_)
         return await wait_async(self._native, steps) is not False
 
-    def list_programs(self, global_: bool = False) -> "list[str]":
+    def list_programs(self, global_: bool = False) -> list[str]:
         """Return the names of the session's programs, or of the global ones."""
         return wait(self._native, _program(_ops.PROGRAM_LIST, "", global_))
 
-    async def list_programs_async(self, global_: bool = False) -> "list[str]":
+    async def list_programs_async(self, global_: bool = False) -> list[str]:
         """Return the names as `list_programs` does, without blocking the event loop."""
         return await wait_async(self._native, _program(_ops.PROGRAM_LIST, "", global_))
 
     # The session.
 
-    def session_info(self) -> "dict[str, Any]":
+    def session_info(self) -> dict[str, Any]:
         """Return the host's present description of the session.
 
         Keys: id, metadata, created_age_s, ttl_s, generation, variables and programs (numbers).
         """
         return wait(self._native, _session())
 
-    async def session_info_async(self) -> "dict[str, Any]":
+    async def session_info_async(self) -> dict[str, Any]:
         """Return the description as `session_info` does, without blocking the event loop."""
         return await wait_async(self._native, _session())
 
     @property
-    def session_metadata(self) -> "Mapping[str, str]":
+    def session_metadata(self) -> Mapping[str, str]:
         """The session's metadata; requested once in a call, and after `update_metadata`."""
         found = self._parts.get("metadata")
         if found is None:
@@ -104,20 +106,20 @@ class HostMethods:
         return found
 
     def update_metadata(
-        self, values: "Mapping[str, str] | None" = None, /, replace: bool = False, **more: str
+        self, values: Mapping[str, str] | None = None, /, replace: bool = False, **more: str
     ) -> None:
         """Merge entries into the session's metadata, or replace it."""
         wait(self._native, self._update(values, replace, more))
 
     async def update_metadata_async(
-        self, values: "Mapping[str, str] | None" = None, /, replace: bool = False, **more: str
+        self, values: Mapping[str, str] | None = None, /, replace: bool = False, **more: str
     ) -> None:
         """Update the metadata as `update_metadata` does, without blocking the event loop."""
         await wait_async(self._native, self._update(values, replace, more))
 
     def _update(
-        self, values: "Mapping[str, str] | None", replace: bool, more: "dict[str, str]"
-    ) -> "Steps[None]":
+        self, values: Mapping[str, str] | None, replace: bool, more: dict[str, str]
+    ) -> Steps[None]:
         body = {"metadata": {**(values or {}), **more}, "replace": replace}
         try:
             yield (_ops.SESSION_UPDATE, "", body, None)
@@ -125,13 +127,13 @@ class HostMethods:
             self._parts.pop("metadata", None)
 
 
-def _put(name: str, value: "Any", global_: bool) -> "Steps[None]":
+def _put(name: str, value: Any, global_: bool) -> Steps[None]:
     yield (_ops.PROGRAM_PUT, name, {"global": global_, "value": value}, None)
 
 
-def _program(op: int, name: str, global_: bool) -> "Steps[Any]":
+def _program(op: int, name: str, global_: bool) -> Steps[Any]:
     return (yield (op, name, {"global": global_}, None))
 
 
-def _session() -> "Steps[dict[str, Any]]":
+def _session() -> Steps[dict[str, Any]]:
     return (yield (_ops.SESSION_GET, "", None, None))

@@ -1,5 +1,7 @@
 """Detection of files that would be imported in place of modules which the worker needs."""
 
+from __future__ import annotations
+
 import os
 import sys
 from _frozen_importlib_external import PathFinder
@@ -26,7 +28,7 @@ NEEDED = frozenset((
 PACKAGE = "snakepit_bridge"
 
 
-def first(folder: str) -> "tuple[str, str] | None":
+def first(folder: str) -> tuple[str, str] | None:
     """Return a file that shadows a module which the worker needs, and the module's file.
 
     `None` if there is none.
@@ -34,7 +36,7 @@ def first(folder: str) -> "tuple[str, str] | None":
     return next(_of(folder), None)
 
 
-def first_on_path() -> "tuple[str, str] | None":
+def first_on_path() -> tuple[str, str] | None:
     """Return such a file in a directory of the search path before the standard library.
 
     A module that is loaded already from its own file is not searched for.
@@ -56,7 +58,7 @@ def first_on_path() -> "tuple[str, str] | None":
     return None
 
 
-def _of(folder: str) -> "Iterator[tuple[str, str]]":
+def _of(folder: str) -> Iterator[tuple[str, str]]:
     library = _library()
     if os.path.abspath(folder) == library:
         return
@@ -98,7 +100,7 @@ def _is_of(module: object, path: str) -> bool:
     return isinstance(file, str) and os.path.abspath(file).startswith(path)
 
 
-def _own(library: str, name: str) -> "str | None":
+def _own(library: str, name: str) -> str | None:
     """Return the file of a module of the standard library; `None` if it has none on the disk."""
     spec = PathFinder.find_spec(name, [library, os.path.join(library, "lib-dynload")])
     own = spec.origin if spec else None

@@ -4,6 +4,8 @@ Code that is not declared thread-safe runs one call at a time. `__thread_safe__ 
 on an adapter class, on a function, or in a module for all its functions.
 """
 
+from __future__ import annotations
+
 from contextvars import ContextVar
 
 from . import adapter as _adapter
@@ -28,10 +30,10 @@ class _OfTheCall:
     def __init__(self) -> None:
         self._current: ContextVar[SessionContext | None] = ContextVar("session_context")
 
-    def __get__(self, adapter: "Any", owner: "Any" = None) -> "SessionContext | None":
+    def __get__(self, adapter: Any, owner: Any = None) -> SessionContext | None:
         return self._current.get(None)
 
-    def __set__(self, adapter: "Any", context: "SessionContext | None") -> None:
+    def __set__(self, adapter: Any, context: SessionContext | None) -> None:
         self._current.set(context)
 
 
@@ -43,7 +45,7 @@ def begin() -> None:
 class Reporter:
     """A pseudo-adapter, the first of them, for pools that request a report."""
 
-    def __init__(self, tools: "list[Tool]", target: Target) -> None:
+    def __init__(self, tools: list[Tool], target: Target) -> None:
         """Activate a new checker, and report every call of a tool to it."""
         from .thread_safety_checker import enable_checking
 
@@ -53,7 +55,7 @@ class Reporter:
             if not getattr(tool.function, "__snakepit_tracked__", False):
                 tool.function = self._told(tool, _subject(tool, target))
 
-    def _told(self, tool: "Tool", subject: "Any") -> "Any":
+    def _told(self, tool: Tool, subject: Any) -> Any:
         from ._around import around
 
         safe = _declared(tool, subject)
@@ -77,7 +79,7 @@ class Reporter:
         print_thread_safety_report(sys.stderr)
 
 
-def take_turns(tools: "list[Tool]", target: Target, checks: str) -> None:
+def take_turns(tools: list[Tool], target: Target, checks: str) -> None:
     """Mark the tools that run one call at a time; raises `LoadError` if `checks` rejects them."""
     if checks == "off":
         return
@@ -105,7 +107,7 @@ def take_turns(tools: "list[Tool]", target: Target, checks: str) -> None:
         sys.stderr.write(f"snakepit: {said}\n")
 
 
-def _subject(tool: "Tool", target: Target) -> "Any":
+def _subject(tool: Tool, target: Target) -> Any:
     """Return the adapter whose state a tool uses, or the module."""
     bound = getattr(tool.function, "__self__", None)
     if bound is not None and not isinstance(bound, type(target.module)):
@@ -114,12 +116,12 @@ def _subject(tool: "Tool", target: Target) -> "Any":
     return getattr(tool.owner, "_adapter", tool.owner) or target.module
 
 
-def _declared(tool: "Tool", subject: "Any") -> bool:
+def _declared(tool: Tool, subject: Any) -> bool:
     own = getattr(tool.function, "__thread_safe__", None)
     return bool(getattr(subject, "__thread_safe__", False) if own is None else own)
 
 
-def _name(subject: "Any") -> str:
+def _name(subject: Any) -> str:
     if isinstance(subject, type):
         return f"adapter `{subject.__qualname__}`"
     if hasattr(subject, "__path__") or type(subject).__name__ == "module":

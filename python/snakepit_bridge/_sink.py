@@ -4,6 +4,8 @@ Outside of a worker, in a forked copy of one, and with an extension that has no 
 sent: `settings()` reports that telemetry is off, and `put` returns `False`.
 """
 
+from __future__ import annotations
+
 import sys
 from _thread import allocate_lock
 
@@ -30,7 +32,7 @@ class Settings:
 
     __slots__ = ("allow", "deny", "enabled", "levels", "sampling", "version")
 
-    def __init__(self, version: int = -1, values: "dict[str, Any] | None" = None) -> None:
+    def __init__(self, version: int = -1, values: dict[str, Any] | None = None) -> None:
         """Read the fields that have the right type; `None` means that telemetry is off."""
         given = values or {}
         self.version = version
@@ -59,7 +61,7 @@ class Settings:
         return any(matches(pattern, name) for pattern in self.allow for name in names)
 
 
-def _texts(values: "Any") -> "tuple[str, ...]":
+def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)):
         return ()
     return tuple([value for value in values if isinstance(value, str)])
@@ -89,7 +91,7 @@ class _Queue:
 
     __slots__ = ("flush", "pack", "put", "read", "span", "state", "trace", "unpack", "version")
 
-    def __init__(self, native: "Any") -> None:
+    def __init__(self, native: Any) -> None:
         """Read the functions; raises `AttributeError` if the extension has no queue."""
         self.put: Callable[[int, bytes], bool] = native.telemetry_put
         self.flush: Callable[[], None] = native.telemetry_flush
@@ -104,15 +106,15 @@ class _Queue:
 
 
 OFF = Settings()
-_queue: "_Queue | None" = None
+_queue: _Queue | None = None
 _settings = OFF
 _lock = allocate_lock()
 #: Functions that are called with changed settings.
-_listeners: "list[Callable[[Settings], None]]" = []
-_warned: "set[str]" = set()
+_listeners: list[Callable[[Settings], None]] = []
+_warned: set[str] = set()
 
 
-def attach(native: "Any") -> bool:
+def attach(native: Any) -> bool:
     """Send records through this extension from now on; return `False` if it has no queue."""
     global _queue
     try:
@@ -147,7 +149,7 @@ def settings() -> Settings:
     return _settings
 
 
-def listen(listener: "Callable[[Settings], None]") -> None:
+def listen(listener: Callable[[Settings], None]) -> None:
     """Call `listener` with the settings, now and whenever they change."""
     _listeners.append(listener)
     listener(settings())
@@ -183,7 +185,7 @@ def hurry() -> None:
         queue.flush()
 
 
-def show_span(context: "bytes | None") -> None:
+def show_span(context: bytes | None) -> None:
     """Make a span the parent of requests to the host; `None` restores the worker's own."""
     queue = _queue
     if queue is not None:
@@ -202,7 +204,7 @@ def place() -> Place:
         return NOWHERE
 
 
-def state() -> "str | None":
+def state() -> str | None:
     """Return the `tracestate` header of the running call's trace."""
     queue = _queue
     if queue is None:
@@ -214,7 +216,7 @@ def state() -> "str | None":
         return None
 
 
-def put(kind: int, record: "dict[str, Any]") -> bool:
+def put(kind: int, record: dict[str, Any]) -> bool:
     """Queue a record; return `False` if it was dropped and counted. Never waits or raises."""
     queue = _queue
     if queue is None:
@@ -229,7 +231,7 @@ def put(kind: int, record: "dict[str, Any]") -> bool:
         return False
 
 
-def _shortened(queue: _Queue, record: "dict[str, Any]") -> bytes:
+def _shortened(queue: _Queue, record: dict[str, Any]) -> bytes:
     """Encode a record that is too long: shorten texts first, then leave out its attributes."""
     for limit in _LIMITS[1:]:
         data = queue.pack({key: _cut(value, limit) for key, value in record.items()})
@@ -244,7 +246,7 @@ def _shortened(queue: _Queue, record: "dict[str, Any]") -> bytes:
     return queue.pack({key: _cut(value, 1024) for key, value in kept.items()})
 
 
-def _cut(value: "Any", limit: int) -> "Any":
+def _cut(value: Any, limit: int) -> Any:
     kind = type(value)
     if kind is str:
         # A message may be longer than an attribute.

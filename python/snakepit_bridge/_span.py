@@ -1,5 +1,7 @@
 """Spans of Python code: their begin, their parents, and their way to the host."""
 
+from __future__ import annotations
+
 from contextvars import ContextVar
 from os import urandom
 from time import monotonic_ns, time_ns
@@ -17,11 +19,11 @@ INTERNAL, SERVER, CLIENT = 0, 1, 2
 _MAX_EVENTS = 32
 _MAX_TRACE = 3072
 
-_current: "ContextVar[Span | None]" = ContextVar("snakepit_span", default=None)
+_current: ContextVar[Span | None] = ContextVar("snakepit_span", default=None)
 
 #: Returns the current span of OpenTelemetry, and its context if it began within the given span. Set
 #: once OpenTelemetry is imported.
-foreign: "list[Callable[[Span | None], tuple[bytes | None, Any]]]" = []
+foreign: list[Callable[[Span | None], tuple[bytes | None, Any]]] = []
 
 
 def lucky(rate: float) -> bool:
@@ -60,7 +62,7 @@ class Span:
     )
 
     def __init__(
-        self, name: str, attributes: "Mapping[str, Any] | None" = None, kind: int = INTERNAL
+        self, name: str, attributes: Mapping[str, Any] | None = None, kind: int = INTERNAL
     ) -> None:
         """Create a span that has not begun."""
         self.name = name
@@ -95,11 +97,11 @@ class Span:
         return bool(self._open)
 
     @property
-    def traceparent(self) -> "str | None":
+    def traceparent(self) -> str | None:
         """The `traceparent` header of the span. `None` without a trace."""
         return traceparent(self.context)
 
-    def begin(self) -> "Span":
+    def begin(self) -> Span:
         """Begin as a child of the current span, without becoming the current one."""
         if self._open:
             _sink.warn(
@@ -130,7 +132,7 @@ class Span:
         self._open = [True]
         return self
 
-    def _place(self, outer: "Span | None", trace: "bytes | None", sampling: float) -> None:
+    def _place(self, outer: Span | None, trace: bytes | None, sampling: float) -> None:
         parent = trace if outer is None else outer.context
         found = None
         if foreign:
@@ -151,7 +153,7 @@ class Span:
         self.is_recorded = True
         self.context = parent[:16] + urandom(8) + parent[24:]
 
-    def end(self, error: "BaseException | str | None" = None) -> None:
+    def end(self, error: BaseException | str | None = None) -> None:
         """End the span, as failed if there is an error. A second end only warns."""
         if self._depth:
             self._depth -= 1
@@ -206,19 +208,19 @@ class Span:
 
     # Content.
 
-    def set_attribute(self, key: str, value: object) -> "Span":
+    def set_attribute(self, key: str, value: object) -> Span:
         """Set an attribute: a truth value, a number or a text; others become texts."""
         if self.is_recorded and len(self._attributes) <= _fields.MAX_ATTRIBUTES:
             self._attributes[key] = value
         return self
 
-    def set_attributes(self, attributes: "Mapping[str, Any]") -> "Span":
+    def set_attributes(self, attributes: Mapping[str, Any]) -> Span:
         """Set several attributes."""
         for key, value in dict(attributes).items():
             self.set_attribute(key, value)
         return self
 
-    def add_event(self, name: str, /, **attributes: "Any") -> "Span":
+    def add_event(self, name: str, /, **attributes: Any) -> Span:
         """Add an event; at most 32 are kept."""
         if self.is_recorded and len(self._events) < _MAX_EVENTS:
             self._events.append(
@@ -230,7 +232,7 @@ class Span:
             )
         return self
 
-    def fail(self, error: "BaseException | str") -> "Span":
+    def fail(self, error: BaseException | str) -> Span:
         """Mark the span as failed, with an exception or a text; the last one counts."""
         if not self.is_recorded:
             return self
@@ -254,24 +256,24 @@ class Span:
 
     # Context.
 
-    def enter(self) -> "Span | None":
+    def enter(self) -> Span | None:
         """Make the span current here; return the argument of `leave`."""
         former = _current.get()
         _set_current(self)
         return former
 
-    def leave(self, former: "Span | None" = None) -> None:
+    def leave(self, former: Span | None = None) -> None:
         """Make the outer span current, if this span is current here."""
         if _current.get() is self:
             _set_current(_open_from(former))
 
-    def __enter__(self) -> "Span":
+    def __enter__(self) -> Span:
         """Begin the span and make it current."""
         self.begin()
         self.enter()
         return self
 
-    def __exit__(self, kind: object, error: "BaseException | None", trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the span, as failed if an exception passes."""
         outer = self.outer
         # A generator that is closed early has not failed.
@@ -279,11 +281,11 @@ class Span:
         if not self._open:
             self.leave(outer)
 
-    async def __aenter__(self) -> "Span":
+    async def __aenter__(self) -> Span:
         """Begin the span as `__enter__` does."""
         return self.__enter__()
 
-    async def __aexit__(self, kind: object, error: "BaseException | None", trace: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the span as `__exit__` does."""
         self.__exit__(kind, error, trace)
 
@@ -293,26 +295,26 @@ class Span:
         return f"<Span {self.name!r} {state}>"
 
 
-def _set_current(span: "Span | None") -> None:
+def _set_current(span: Span | None) -> None:
     _current.set(span)
     _sink.show_span(None if span is None else span.context)
 
 
-def swap(span: "Span | None") -> "Span | None":
+def swap(span: Span | None) -> Span | None:
     """Make a span, or the open one around it, current here; return the former."""
     former = _current.get()
     _set_current(_open_from(span))
     return former
 
 
-def _open_from(span: "Span | None") -> "Span | None":
+def _open_from(span: Span | None) -> Span | None:
     """Return the innermost open span, from this one outwards."""
     while span is not None and not span._open:
         span = span.outer
     return span
 
 
-def here() -> "tuple[Span | None, bytes | None, int, str | None]":
+def here() -> tuple[Span | None, bytes | None, int, str | None]:
     """Return the open span, and trace context, id and correlation id of its call.
 
     A span that another call has left open in this thread does not count.
@@ -330,20 +332,20 @@ def here() -> "tuple[Span | None, bytes | None, int, str | None]":
     return span, trace, call or span.call, span.correlation or correlation
 
 
-def context() -> "bytes | None":
+def context() -> bytes | None:
     """Return the trace context of the running code, 25 bytes. `None` without a trace."""
     span, trace, _, _ = here()
     found = foreign[0](span)[0] if foreign else None
     return found or (trace if span is None else span.context)
 
 
-def state() -> "str | None":
+def state() -> str | None:
     """Return the `tracestate` header of `context()`. `None` if there is none."""
     span, trace, _, _ = here()
     return None if span is None and trace is None and not foreign else _inherited(span)
 
 
-def _inherited(outer: "Span | None") -> "str | None":
+def _inherited(outer: Span | None) -> str | None:
     """Return the trace state that a span within `outer` inherits."""
     if foreign:
         found, inner = foreign[0](outer)
@@ -352,20 +354,20 @@ def _inherited(outer: "Span | None") -> "str | None":
     return _sink.state() if outer is None else outer.state
 
 
-def state_of(context: "Any") -> "str | None":
+def state_of(context: Any) -> str | None:
     """Return the `tracestate` of an OpenTelemetry span context. `None` if it is empty."""
     members = context.trace_state
     return (members.to_header() or None) if members else None
 
 
-def traceparent(context: "bytes | None") -> "str | None":
+def traceparent(context: bytes | None) -> str | None:
     """Return a trace context as the header `traceparent`."""
     if context is None:
         return None
     return f"00-{context[:16].hex()}-{context[16:24].hex()}-{context[24]:02x}"
 
 
-def variables() -> "dict[str, str]":
+def variables() -> dict[str, str]:
     """Return the variables that pass the trace context to a process; none without a trace."""
     parent = traceparent(context())
     if parent is None:

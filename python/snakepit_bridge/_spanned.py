@@ -1,5 +1,7 @@
 """Spans around the calls of a function of any kind."""
 
+from __future__ import annotations
+
 from functools import wraps
 
 from . import _span
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
-def spanned(function: "Any", make: "Callable[[], Span]") -> "Any":
+def spanned(function: Any, make: Callable[[], Span]) -> Any:
     """Return the function with a new span around each of its calls.
 
     The span of a generator lasts from its first item to its end, and is current only while the
@@ -28,7 +30,7 @@ def spanned(function: "Any", make: "Callable[[], Span]") -> "Any":
         return _async_generator(function, make)
     if flags & _COROUTINE:
 
-        async def coroutine(*args: "Any", **kwargs: "Any") -> "Any":
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
             with make():
                 return await function(*args, **kwargs)
 
@@ -36,7 +38,7 @@ def spanned(function: "Any", make: "Callable[[], Span]") -> "Any":
     if flags & _GENERATOR:
         return _generator(function, make)
 
-    def call(*args: "Any", **kwargs: "Any") -> "Any":
+    def call(*args: Any, **kwargs: Any) -> Any:
         with make():
             return function(*args, **kwargs)
 
@@ -48,7 +50,7 @@ class _Inside:
 
     __slots__ = ("_former", "_span")
 
-    def __init__(self, span: "Span") -> None:
+    def __init__(self, span: Span) -> None:
         self._span: Span | None = span
         self._former: Span | None = None
 
@@ -60,8 +62,8 @@ class _Inside:
         self._former = None
 
 
-def _generator(function: "Any", make: "Callable[[], Span]") -> "Any":
-    def generator(*args: "Any", **kwargs: "Any") -> "Any":
+def _generator(function: Any, make: Callable[[], Span]) -> Any:
+    def generator(*args: Any, **kwargs: Any) -> Any:
         span = make().begin()
         inside = _Inside(span)
         failed: BaseException | None = None
@@ -95,8 +97,8 @@ def _generator(function: "Any", make: "Callable[[], Span]") -> "Any":
     return wraps(function)(generator)
 
 
-def _async_generator(function: "Any", make: "Callable[[], Span]") -> "Any":
-    async def generator(*args: "Any", **kwargs: "Any") -> "Any":
+def _async_generator(function: Any, make: Callable[[], Span]) -> Any:
+    async def generator(*args: Any, **kwargs: Any) -> Any:
         span = make().begin()
         inside = _Inside(span)
         failed: BaseException | None = None

@@ -4,6 +4,8 @@ An exchange is a generator: it yields requests, receives the replies and returns
 operation is written once; `wait` and `wait_async` differ only in how a request is sent.
 """
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     Steps: TypeAlias = Generator[Request, Any, T]
 
 
-def wait(native: "Native", steps: "Steps[T]") -> "T":
+def wait(native: Native, steps: Steps[T]) -> T:
     """Run an exchange; this thread waits for each reply.
 
     Raises the exceptions of the exchange: `HostError`, and `Cancelled` if the call is cancelled.
@@ -35,7 +37,7 @@ def wait(native: "Native", steps: "Steps[T]") -> "T":
         return stop.value
 
 
-async def wait_async(native: "Native", steps: "Steps[T]") -> "T":
+async def wait_async(native: Native, steps: Steps[T]) -> T:
     """Run an exchange without blocking the event loop; raises as `wait` does.
 
     Cancelling the task abandons the outstanding request; what the host has done by then stays done.

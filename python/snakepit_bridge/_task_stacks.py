@@ -5,6 +5,8 @@ own accessors, whatever the classes of the tools define. A running coroutine is 
 stack of its thread shows it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import gc
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
@@ -29,23 +31,23 @@ _BETWEEN = frozenset(
         *("coroutine_wrapper", "FutureIter"),
     )
 )
-_FUTURE: "Any" = asyncio.Future
-_TASK: "Any" = asyncio.Task
+_FUTURE: Any = asyncio.Future
+_TASK: Any = asyncio.Task
 #: `__await__` of futures that are written in Python.
-_AWAIT: "Any" = getattr(getattr(asyncio.futures, "_PyFuture", None), "__await__", None)
+_AWAIT: Any = getattr(getattr(asyncio.futures, "_PyFuture", None), "__await__", None)
 _AWAIT_CODE = getattr(_AWAIT, "__code__", None)
-_GATHERING: "Any" = getattr(asyncio.tasks, "_GatheringFuture", None)
+_GATHERING: Any = getattr(asyncio.tasks, "_GatheringFuture", None)
 
 #: Native servers of event loops that many calls share.
-_servers: "list[Any]" = []
+_servers: list[Any] = []
 
 
-def serves(server: "Any") -> None:
+def serves(server: Any) -> None:
     """Examine the tasks of this server from now on."""
     _servers.append(server)
 
 
-def look() -> "list[tuple[int, int, str, Frames]]":
+def look() -> list[tuple[int, int, str, Frames]]:
     """Return the stacks of waiting tasks, the innermost frame first.
 
     Each entry has its call, or the thread whose loop it is on, and a name if the call waits for it.
@@ -72,7 +74,7 @@ def look() -> "list[tuple[int, int, str, Frames]]":
     return out
 
 
-def _branch(tasks: "list[Any]") -> "Frames":
+def _branch(tasks: list[Any]) -> Frames:
     """Return the first of several tasks, to be put on the thread's frames; `×2` for equal ones."""
     stacks = [_stack(_coroutine(task), []) for task in tasks[:_MAX_TASKS]]
     frames = stacks[0]
@@ -83,12 +85,12 @@ def _branch(tasks: "list[Any]") -> "Frames":
     return frames
 
 
-def _coroutine(task: "Any") -> "Any":
+def _coroutine(task: Any) -> Any:
     """Return the coroutine of a task, also for a class that overrides `get_coro`."""
     return _TASK.get_coro(task) if issubclass(type(task), _TASK) else None
 
 
-def _stack(awaited: "Any", tasks: "list[Any]") -> "Frames":
+def _stack(awaited: Any, tasks: list[Any]) -> Frames:
     """Return the frames of a chain of coroutines; adds tasks that its end waits for to `tasks`."""
     frames: Frames = []
     seen: set[int] = set()
@@ -130,7 +132,7 @@ def _is_ours(file: str) -> bool:
     return file.endswith(("/snakepit_bridge/_concurrent.py", "/snakepit_bridge/_aio.py"))
 
 
-def _referent(between: "Any") -> "Any":
+def _referent(between: Any) -> Any:
     for referent in gc.get_referents(between):
         kind = type(referent)
         if kind in (CoroutineType, GeneratorType, AsyncGeneratorType):
@@ -140,7 +142,7 @@ def _referent(between: "Any") -> "Any":
     return None
 
 
-def _tasks_of(future: "Any") -> "list[Any]":
+def _tasks_of(future: Any) -> list[Any]:
     """Return the tasks behind a future."""
     if issubclass(type(future), _TASK):
         return [future]
@@ -149,7 +151,7 @@ def _tasks_of(future: "Any") -> "list[Any]":
     return []
 
 
-def _tasks_in(frame: FrameType) -> "list[Any]":
+def _tasks_in(frame: FrameType) -> list[Any]:
     """Return the tasks that a function of asyncio waits for through its own future."""
     code = frame.f_code
     if not code.co_filename.endswith(("/asyncio/tasks.py", "/asyncio/taskgroups.py")):
@@ -164,6 +166,6 @@ def _tasks_in(frame: FrameType) -> "list[Any]":
     return []
 
 
-def _pending(futures: "Any") -> "list[Any]":
+def _pending(futures: Any) -> list[Any]:
     tasks = [one for one in list(futures) if issubclass(type(one), _TASK)]
     return [task for task in tasks if not _FUTURE.done(task)]

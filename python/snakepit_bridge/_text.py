@@ -1,5 +1,7 @@
 """Small text helpers that would otherwise cost a worker the import of a standard module."""
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +28,7 @@ def _quote(text: str) -> str:
     return '"' + "".join(out) + '"'
 
 
-def to_json(value: "Any") -> str:
+def to_json(value: Any) -> str:
     """Return the JSON text of `value`; raises `TypeError` for other values, NaN and infinity.
 
     The `json` module would add about 3 ms to the start of every worker.
@@ -53,7 +55,7 @@ def to_json(value: "Any") -> str:
     raise TypeError(f"JSON cannot carry {kind.__name__}")
 
 
-def is_json(value: "Any") -> bool:
+def is_json(value: Any) -> bool:
     """Return whether `to_json` accepts the value."""
     try:
         to_json(value)
@@ -62,14 +64,14 @@ def is_json(value: "Any") -> bool:
     return True
 
 
-def nearest(word: str, candidates: "Iterable[str]") -> list[str]:
+def nearest(word: str, candidates: Iterable[str]) -> list[str]:
     """Return up to three candidates that `word` may be a misspelling of, best first."""
     from difflib import get_close_matches
 
     return get_close_matches(word, list(candidates), n=3, cutoff=0.6)
 
 
-def did_you_mean(word: str, candidates: "Iterable[str]") -> str:
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return ``did you mean `a` or `b`?``, or an empty text if nothing is similar."""
     names = nearest(word, candidates)
     return f"did you mean {' or '.join(f'`{name}`' for name in names)}?" if names else ""
@@ -83,7 +85,7 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
     return f"{text[:head]}\n… {len(text) - limit} characters left out …\n{text[-tail:]}"
 
 
-def clean_doc(doc: "object") -> str:
+def clean_doc(doc: object) -> str:
     """Return a docstring without its indentation, as `inspect.cleandoc` does."""
     if not isinstance(doc, str):
         return ""

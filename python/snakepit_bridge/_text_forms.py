@@ -4,6 +4,8 @@ Patterns are complete, since many validators ignore `format`. They end with `$(?
 Python's `re` does not accept a trailing line break either.
 """
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -42,18 +44,18 @@ WHOLE = "^(?:0|-?[1-9][0-9]{0,999})" + _END
 NUMBER = r"^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity)" + _END
 
 
-def _text(pattern: str, **more: "Any") -> "dict[str, Any]":
+def _text(pattern: str, **more: Any) -> dict[str, Any]:
     return {"type": "string", **more, "pattern": f"^{pattern}{_END}"}
 
 
-def _zoned(name: str) -> "dict[str, Any]":
+def _zoned(name: str) -> dict[str, Any]:
     # RFC 3339 requires a zone, and Python does not.
     return {"anyOf": [{"format": name}, {"format": f"local-{name}"}]}
 
 
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
-SCHEMAS: "dict[str, dict[str, Any]]" = {
+SCHEMAS: dict[str, dict[str, Any]] = {
     "datetime": _text(f"{_DATE}[Tt ]{_CLOCK}{_ZONE}", **_zoned("date-time")),
     "date": _text(_DATE, format="date"),
     "time": _text(f"{_CLOCK}{_ZONE}", **_zoned("time")),

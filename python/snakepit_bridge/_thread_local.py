@@ -1,5 +1,7 @@
 """Thread-local values by name."""
 
+from __future__ import annotations
+
 import threading
 
 TYPE_CHECKING = False
@@ -20,8 +22,8 @@ class ThreadLocalStorage:
         self._local = threading.local()
 
     def get(
-        self, key: str, default: "Any" = None, *, factory: "Callable[[], Any] | None" = None
-    ) -> "Any":
+        self, key: str, default: Any = None, *, factory: Callable[[], Any] | None = None
+    ) -> Any:
         """Return this thread's value; `default` if there is none.
 
         With a `factory`, a missing value is created by it and kept for this thread.
@@ -34,7 +36,7 @@ class ThreadLocalStorage:
         value = values[key] = factory()
         return value
 
-    def set(self, key: str, value: "Any") -> None:
+    def set(self, key: str, value: Any) -> None:
         """Keep a value for this thread."""
         self._local.__dict__[key] = value
 

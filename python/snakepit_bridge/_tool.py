@@ -1,5 +1,7 @@
 """A tool as the runtime sees it: the function, the checks of its arguments, its place."""
 
+from __future__ import annotations
+
 from . import _callables, _errors, _schema, _text
 from ._callables import ASYNC_GENERATOR, COROUTINE, GENERATOR, ITERABLE_COROUTINE, plain
 from ._parameters import (
@@ -52,7 +54,7 @@ class Tool:
         "unchecked",
     )
 
-    def __init__(self, function: "Any", options: ToolOptions, owner: "Any", sources: "Sources"):
+    def __init__(self, function: Any, options: ToolOptions, owner: Any, sources: Sources):
         """Examine `function`, bound if it is a method of the adapter `owner`."""
         inner = _callables.innermost(function)
         flags = _callables.flags_of_call(function)
@@ -100,10 +102,10 @@ class Tool:
 
     def _describe(
         self,
-        parameters: "list[tuple[str, int, Any]]",
-        annotations: "dict[str, Any]",
-        known: "dict[str, Any]",
-    ) -> "tuple[list[tuple[str, int, bool, Any]], str]":
+        parameters: list[tuple[str, int, Any]],
+        annotations: dict[str, Any],
+        known: dict[str, Any],
+    ) -> tuple[list[tuple[str, int, bool, Any]], str]:
         """Return the parameters with their specs, and the JSON Schema of the arguments."""
         scope = _schema.Scope(known)
         params: list[Any] = []
@@ -166,7 +168,7 @@ class Sources:
         """Create an empty collection."""
         self.lines: dict[str, list[bytes]] = {}
 
-    def place(self, function: "Any") -> tuple[str, int]:
+    def place(self, function: Any) -> tuple[str, int]:
         """Return file and line of the `def`; the compiler records the first decorator's line."""
         code = getattr(function, "__code__", None)
         if code is None:
@@ -191,7 +193,7 @@ class Sources:
         return _text.short_path(path), first
 
 
-def _doc(function: "Any") -> "Any":
+def _doc(function: Any) -> Any:
     inner = plain(function)
     if not hasattr(inner, "__code__") and not hasattr(inner, "__wrapped__"):
         # The docstring of an instance is its class's, which does not describe the tool.
@@ -200,8 +202,8 @@ def _doc(function: "Any") -> "Any":
 
 
 def _context_name(
-    parameters: "list[tuple[str, int, Any]]", annotations: "dict[str, Any]", names: "Any"
-) -> "str | None":
+    parameters: list[tuple[str, int, Any]], annotations: dict[str, Any], names: Any
+) -> str | None:
     """Return the parameter that receives the `Context`.
 
     It is annotated with the class, or named `ctx` or `context` without a default and without an
@@ -220,7 +222,7 @@ def _context_name(
     return own
 
 
-def _is_context(annotation: "Any", names: "Any") -> bool:
+def _is_context(annotation: Any, names: Any) -> bool:
     try:
         return _names_context(annotation, names)
     except Exception:
@@ -228,7 +230,7 @@ def _is_context(annotation: "Any", names: "Any") -> bool:
         return False
 
 
-def _names_context(annotation: "Any", names: "Any") -> bool:
+def _names_context(annotation: Any, names: Any) -> bool:
     if isinstance(annotation, str):
         text = annotation.replace(" ", "").replace("|None", "").strip("\"'")
         if text.endswith("]") and text.startswith(("Optional[", "typing.Optional[")):
@@ -255,9 +257,9 @@ def _names_context(annotation: "Any", names: "Any") -> bool:
 
 
 def _signature(
-    function: "Any",
-    parameters: "list[tuple[str, int, Any]]",
-    annotations: "dict[str, Any]",
+    function: Any,
+    parameters: list[tuple[str, int, Any]],
+    annotations: dict[str, Any],
     flags: int,
 ) -> str:
     """Return `def mean(xs: list[float]) -> float`, from the function itself, on one line."""
@@ -287,7 +289,7 @@ def _signature(
     return _errors.safe(text) if "'" in text or '"' in text else text
 
 
-def _default_text(value: "Any") -> str:
+def _default_text(value: Any) -> str:
     try:
         text = repr(value)
     except Exception:
@@ -295,7 +297,7 @@ def _default_text(value: "Any") -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def annotation_text(annotation: "Any") -> str:
+def annotation_text(annotation: Any) -> str:
     """Return an annotation as one would write it, without module names."""
     try:
         return _annotation_text(annotation)
@@ -303,7 +305,7 @@ def annotation_text(annotation: "Any") -> str:
         return "…"
 
 
-def _annotation_text(annotation: "Any") -> str:
+def _annotation_text(annotation: Any) -> str:
     if isinstance(annotation, str):
         return annotation
     if annotation is None or annotation is type(None):

@@ -1,5 +1,7 @@
 """A host tool as Python shows a function: signature and documentation from its JSON Schema."""
 
+from __future__ import annotations
+
 from . import _text
 
 TYPE_CHECKING = False
@@ -22,7 +24,7 @@ _TYPES = {
 _MAX_DEPTH = 4
 
 
-def type_text(schema: "Any", definitions: "dict[str, Any]", depth: int = 0) -> str:
+def type_text(schema: Any, definitions: dict[str, Any], depth: int = 0) -> str:
     """Return a schema as an annotation: `list[float]`, `str | None`, a definition's name."""
     if not isinstance(schema, dict) or not schema:
         return "Any"
@@ -56,12 +58,12 @@ def type_text(schema: "Any", definitions: "dict[str, Any]", depth: int = 0) -> s
     return text
 
 
-def _definitions(schema: "dict[str, Any]") -> "dict[str, Any]":
+def _definitions(schema: dict[str, Any]) -> dict[str, Any]:
     found = schema.get("$defs") or schema.get("definitions")
     return found if isinstance(found, dict) else {}
 
 
-def fields(schema: "dict[str, Any]") -> "list[tuple[str, str, bool, dict[str, Any]]]":
+def fields(schema: dict[str, Any]) -> list[tuple[str, str, bool, dict[str, Any]]]:
     """Return name, type, requirement and schema of each argument, the required ones first."""
     properties = schema.get("properties")
     if not isinstance(properties, dict):
@@ -80,7 +82,7 @@ def fields(schema: "dict[str, Any]") -> "list[tuple[str, str, bool, dict[str, An
     return sorted(all_, key=lambda field: not field[2])
 
 
-def help_text(tool: "HostTool") -> str:
+def help_text(tool: HostTool) -> str:
     """Return signature, description, and a line for each argument that has a description."""
     parts: list[str] = []
     details: list[str] = []
@@ -104,14 +106,14 @@ def help_text(tool: "HostTool") -> str:
     return text
 
 
-def _open(schema: "dict[str, Any]") -> bool:
+def _open(schema: dict[str, Any]) -> bool:
     """Return whether arguments that the schema does not name are accepted."""
     return not isinstance(schema.get("properties"), dict) or bool(
         schema.get("additionalProperties")
     )
 
 
-def signature(tool: "HostTool") -> "Signature":
+def signature(tool: HostTool) -> Signature:
     """Return a signature of keyword-only parameters, without names that Python cannot use."""
     import inspect
     import keyword

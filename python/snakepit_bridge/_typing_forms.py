@@ -1,5 +1,7 @@
 """Annotations made with `typing`; imported only if user code has imported that module itself."""
 
+from __future__ import annotations
+
 import typing
 
 from ._schema import ANY, MISSING, Scope
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def convert(scope: Scope, annotation: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the spec and the schema of a `typing` form; unknown forms accept any value."""
     if annotation is typing.Any:
         return ANY, {}
@@ -54,7 +56,7 @@ def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str
     return scope.unknown(annotation)
 
 
-def _type_var(scope: Scope, variable: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+def _type_var(scope: Scope, variable: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Convert a type variable: its value, its bound, or any of its constraints."""
     for key, value in scope.bound:
         if key is variable:
@@ -66,11 +68,11 @@ def _type_var(scope: Scope, variable: "Any") -> "tuple[tuple[Any, ...], dict[str
 
 
 def alias(
-    scope: Scope, alias: "Any", args: "tuple[Any, ...]"
-) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    scope: Scope, alias: Any, args: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Convert `type X[T] = ...`, which may refer to itself; `T` stands for its argument."""
 
-    def inner() -> "tuple[Any, Any]":
+    def inner() -> tuple[Any, Any]:
         outer = scope.bound
         scope.bound = bound + outer
         try:
@@ -87,7 +89,7 @@ def alias(
     return scope.named((alias, known), alias.__name__, inner)
 
 
-def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, Any]]]":
+def typed_dict_fields(cls: Any) -> list[tuple[str, Any, bool, Any, dict[str, Any]]]:
     """Return name, annotation, requirement, default and names for resolving, for each key."""
     from . import _schema_fields
 

@@ -1,5 +1,7 @@
 """Variables and their changes as the host reports them."""
 
+from __future__ import annotations
+
 from . import _variable_frames
 
 TYPE_CHECKING = False
@@ -16,11 +18,11 @@ class Variable:
         self,
         name: str,
         type: str,
-        value: "Any",
+        value: Any,
         version: int,
-        metadata: "dict[str, Any]",
-        constraints: "dict[str, Any]",
-        size: "int | None" = None,
+        metadata: dict[str, Any],
+        constraints: dict[str, Any],
+        size: int | None = None,
     ) -> None:
         """Keep the fields; for a listing, `value` is `None` and `size` the bytes of the value."""
         self.name = name
@@ -32,7 +34,7 @@ class Variable:
         self.size = size
 
     @classmethod
-    def of(cls, item: "dict[str, Any]") -> "Variable":
+    def of(cls, item: dict[str, Any]) -> Variable:
         """Read one item of the host's reply."""
         get = item.get
         return cls(
@@ -66,7 +68,7 @@ class Change:
         kind: str,
         version: int = 0,
         type: str = "",
-        value: "Any" = None,
+        value: Any = None,
         origin: str = "",
     ) -> None:
         """Keep the fields; `seq` numbers the changes of one session without gaps."""
@@ -79,7 +81,7 @@ class Change:
         self.origin = origin
 
     @classmethod
-    def of(cls, item: "dict[str, Any]") -> "Change":
+    def of(cls, item: dict[str, Any]) -> Change:
         """Read one item of the host's reply."""
         get = item.get
         return cls(
@@ -101,7 +103,7 @@ class Change:
 PLAIN = frozenset({int, float, str, bool, type(None)})
 
 
-def freeze(value: "Any") -> "Any":
+def freeze(value: Any) -> Any:
     """Make arrays read-only, so that writing into a cached value is an error, not a surprise.
 
     Readers of Arrow become tables, since a reader can be read once.
@@ -138,7 +140,7 @@ _TYPES = {
 _SCALARS = {"b": "boolean", "i": "integer", "u": "integer", "f": "float"}
 
 
-def is_numpy_scalar(value: "Any") -> bool:
+def is_numpy_scalar(value: Any) -> bool:
     """Return whether a value is a numpy scalar; an array without dimensions is not."""
     from sys import modules
 
@@ -146,7 +148,7 @@ def is_numpy_scalar(value: "Any") -> bool:
     return numpy is not None and isinstance(value, numpy.generic)
 
 
-def infer_type(name: str, value: "Any") -> str:
+def infer_type(name: str, value: Any) -> str:
     """Return the type for registering `value`; raises `TypeError` if there is none."""
     kind = type(value)
     for base, found in _TYPES.items():

@@ -1,5 +1,7 @@
 """Data frames as values of variables: read any number of times, and each time unchanged."""
 
+from __future__ import annotations
+
 import sys
 
 TYPE_CHECKING = False
@@ -20,7 +22,7 @@ def is_frame(kind: type) -> bool:
     )
 
 
-def kept(value: "Any") -> "Any":
+def kept(value: Any) -> Any:
     """Return a table for a reader, which can be read only once; other values unchanged."""
     kind = type(value)
     root = kind.__module__.partition(".")[0]
@@ -33,7 +35,7 @@ def kept(value: "Any") -> "Any":
     return value if pyarrow is None else pyarrow.table(value)
 
 
-def copy(value: "Any") -> "Any":
+def copy(value: Any) -> Any:
     """Return a copy of a mutable frame; other values unchanged."""
     root = type(value).__module__.partition(".")[0]
     if root == "polars":

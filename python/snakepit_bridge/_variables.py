@@ -1,5 +1,7 @@
 """Variables of the call's session, as a mapping and by methods."""
 
+from __future__ import annotations
+
 from _collections_abc import MutableMapping
 
 from . import _ops
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 else:
     _Base = MutableMapping
 
-MISSING: "Any" = object()
+MISSING: Any = object()
 #: Levels of a request above the value of a variable.
 _DEPTH = 3
 #: Attempts of `update` if another writer is faster.
@@ -42,19 +44,19 @@ class Variables(_Base):
 
     __slots__ = ("_native", "cache")
 
-    def __init__(self, native: "Native") -> None:
+    def __init__(self, native: Native) -> None:
         """Create the mapping for the session of `native`'s call."""
         self._native = native
         self.cache = Cache()
 
-    def __getitem__(self, name: str) -> "Any":
+    def __getitem__(self, name: str) -> Any:
         """Return the value; raises `UnknownVariableError`, a `KeyError`."""
         found = self.cache.find(name)
         if found is None:
             found = wait(self._native, self.fetch(name))
         return value_of(found)
 
-    def __setitem__(self, name: str, value: "Any") -> None:
+    def __setitem__(self, name: str, value: Any) -> None:
         """Set the variable; register it with the type of `value` if it does not exist."""
         wait(self._native, self.put(name, value))
 
@@ -73,7 +75,7 @@ class Variables(_Base):
             return False
         return True
 
-    def __iter__(self) -> "Iterator[str]":
+    def __iter__(self) -> Iterator[str]:
         """Iterate over the present names."""
         return iter([item.name for item in wait(self._native, self.listing())])
 
@@ -87,14 +89,14 @@ class Variables(_Base):
 
     # The exchanges: `wait` or `wait_async` runs them.
 
-    def fetch(self, name: str) -> "Steps[Variable]":
+    def fetch(self, name: str) -> Steps[Variable]:
         """Read a variable from the host; raises `UnknownVariableError`."""
         epoch = self.cache.epoch
         variable = Variable.of((yield (_ops.VARIABLE_GET, name, None, None)))
         self.cache.store(variable, epoch)
         return variable
 
-    def fetch_many(self, names: "Iterable[str]") -> "Steps[dict[str, Variable | HostError]]":
+    def fetch_many(self, names: Iterable[str]) -> Steps[dict[str, Variable | HostError]]:
         """Read variables from the host in the order of `names`; failed ones are errors."""
         asked = list(names)
         epoch = self.cache.epoch
@@ -108,12 +110,12 @@ class Variables(_Base):
                 self.cache.store(variable, epoch)
         return found
 
-    def read(self, name: str) -> "Steps[Variable]":
+    def read(self, name: str) -> Steps[Variable]:
         """Read a variable, from the cache if it is there."""
         found = self.cache.find(name)
         return found if found is not None else (yield from self.fetch(name))
 
-    def get_value(self, name: str, default: "Any" = MISSING) -> "Steps[Any]":
+    def get_value(self, name: str, default: Any = MISSING) -> Steps[Any]:
         """Return a value; `default` or `UnknownVariableError` if there is no such variable."""
         try:
             found = yield from self.read(name)
@@ -123,9 +125,7 @@ class Variables(_Base):
             return default
         return value_of(found)
 
-    def get_values(
-        self, names: "Iterable[str]", default: "Any" = MISSING
-    ) -> "Steps[dict[str, Any]]":
+    def get_values(self, names: Iterable[str], default: Any = MISSING) -> Steps[dict[str, Any]]:
         """Return several values with at most one request; unknown names as in `get_value`."""
         asked = list(dict.fromkeys(names))
         found: dict[str, Any] = {name: self.cache.find(name) for name in asked}
@@ -141,9 +141,7 @@ class Variables(_Base):
                 raise item
         return found
 
-    def set_one(
-        self, name: str, value: "Any", expected_version: "int | None" = None
-    ) -> "Steps[int]":
+    def set_one(self, name: str, value: Any, expected_version: int | None = None) -> Steps[int]:
         """Set a variable; return its new version. Raises `StaleVersionError` and others."""
         done = yield from self.set_many({name: value}, True, {name: expected_version})
         item = done[name]
@@ -153,10 +151,10 @@ class Variables(_Base):
 
     def set_many(
         self,
-        values: "Mapping[str, Any]",
+        values: Mapping[str, Any],
         atomic: bool = True,
-        expected: "Mapping[str, int | None] | None" = None,
-    ) -> "Steps[dict[str, int | HostError]]":
+        expected: Mapping[str, int | None] | None = None,
+    ) -> Steps[dict[str, int | HostError]]:
         """Set several variables with one request; return the new versions by name.
 
         Atomic: all are set, or none and the first error is raised. Otherwise each is set
@@ -188,7 +186,7 @@ class Variables(_Base):
             epoch += 1
         return done
 
-    def put(self, name: str, value: "Any") -> "Steps[int]":
+    def put(self, name: str, value: Any) -> Steps[int]:
         """Set the variable, or register it with the type of `value`."""
         sent = value = kept(value)
         if isinstance(value, (dict, list, tuple)):
@@ -209,10 +207,10 @@ class Variables(_Base):
         self,
         name: str,
         type: str,
-        value: "Any",
-        constraints: "Mapping[str, Any] | None" = None,
-        metadata: "Mapping[str, Any] | None" = None,
-    ) -> "Steps[int]":
+        value: Any,
+        constraints: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Steps[int]:
         """Register a variable; return its version. Raises `VariableExistsError` and others."""
         body: dict[str, Any] = {"type": type, "value": value}
         if constraints:
@@ -224,7 +222,7 @@ class Variables(_Base):
         self.cache.drop(name)
         return int(reply["version"])
 
-    def delete(self, name: str, expected_version: "int | None" = None) -> "Steps[bool]":
+    def delete(self, name: str, expected_version: int | None = None) -> Steps[bool]:
         """Delete a variable; return `False` if there is none. Raises `StaleVersionError`."""
         body = {} if expected_version is None else {"expected_version": expected_version}
         try:
@@ -233,12 +231,12 @@ class Variables(_Base):
             self.cache.drop(name)
         return there is not False
 
-    def listing(self, prefix: str = "") -> "Steps[list[Variable]]":
+    def listing(self, prefix: str = "") -> Steps[list[Variable]]:
         """Return all variables without their values."""
         reply = yield (_ops.VARIABLE_LIST, "", {"prefix": prefix} if prefix else {}, None)
         return [Variable.of(item) for item in reply]
 
-    def update_with(self, name: str, function: "Callable[[Any], Any]") -> "Steps[Any]":
+    def update_with(self, name: str, function: Callable[[Any], Any]) -> Steps[Any]:
         """Set the variable to `function(value)`, again if another writer was faster; return it.
 
         `function` may run several times. Raises `StaleVersionError` after `MAX_ATTEMPTS`.
@@ -256,7 +254,7 @@ class Variables(_Base):
             else:
                 return value
 
-    def refresh(self, name: "str | None" = None) -> "Steps[None]":
+    def refresh(self, name: str | None = None) -> Steps[None]:
         """Read one variable, or all cached ones, from the host now."""
         names = [name] if name is not None else self.cache.names()
         self.cache.drop(name)

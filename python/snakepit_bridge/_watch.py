@@ -1,5 +1,7 @@
 """Watches: following the changes of variables."""
 
+from __future__ import annotations
+
 from time import monotonic
 
 from . import _ops
@@ -33,7 +35,7 @@ class Watch:
 
     __slots__ = ("_after", "_cache", "_names", "_native", "_ready", "_stopped")
 
-    def __init__(self, native: "Native", cache: "Cache", names: "Iterable[str] | None") -> None:
+    def __init__(self, native: Native, cache: Cache, names: Iterable[str] | None) -> None:
         """Create a watch; run `begin` before the first change matters."""
         self._native = native
         self._cache = cache
@@ -42,7 +44,7 @@ class Watch:
         self._ready: list[Change] = []
         self._stopped = False
 
-    def begin(self, after: "int | None" = None) -> "Steps[Watch]":
+    def begin(self, after: int | None = None) -> Steps[Watch]:
         """Set where the watch starts: after the change number `after`, or now."""
         self._after = after
         if after is None:
@@ -58,15 +60,15 @@ class Watch:
         """Number of the last change that the host has examined for this watch."""
         return self._after or 0
 
-    def poll(self, timeout: float = 0.0) -> "list[Change]":
+    def poll(self, timeout: float = 0.0) -> list[Change]:
         """Return changes since the last one seen, waiting up to `timeout` seconds for one."""
         return wait(self._native, self._poll(timeout))
 
-    async def poll_async(self, timeout: float = 0.0) -> "list[Change]":
+    async def poll_async(self, timeout: float = 0.0) -> list[Change]:
         """Return changes as `poll` does, without blocking the event loop."""
         return await wait_async(self._native, self._poll(timeout))
 
-    def __iter__(self) -> "Iterator[Change]":
+    def __iter__(self) -> Iterator[Change]:
         """Return the watch itself."""
         return self
 
@@ -85,7 +87,7 @@ class Watch:
             raise StopIteration
         return change
 
-    def __aiter__(self) -> "AsyncIterator[Change]":
+    def __aiter__(self) -> AsyncIterator[Change]:
         """Return the watch itself."""
         return self
 
@@ -104,7 +106,7 @@ class Watch:
             raise StopAsyncIteration
         return change
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Watch:
         """Begin a block that stops the watch at its end."""
         return self
 
@@ -112,7 +114,7 @@ class Watch:
         """Stop the watch."""
         self.stop()
 
-    def _next(self) -> "Steps[Change | None]":
+    def _next(self) -> Steps[Change | None]:
         while not self._ready:
             if self._stopped:
                 return None
@@ -120,7 +122,7 @@ class Watch:
             self._ready.reverse()
         return None if self._stopped else self._ready.pop()
 
-    def _poll(self, timeout: float) -> "Steps[list[Change]]":
+    def _poll(self, timeout: float) -> Steps[list[Change]]:
         found = self._ready[::-1]
         self._ready = []
         end = monotonic() + timeout
@@ -131,7 +133,7 @@ class Watch:
                 break
         return found
 
-    def _ask(self, seconds: float) -> "Steps[list[Change]]":
+    def _ask(self, seconds: float) -> Steps[list[Change]]:
         body: dict[str, Any] = {
             "after": self._after,
             "names": self._names,

@@ -25,9 +25,9 @@ class ToolOptions:
 
     def __init__(
         self,
-        name: "str | None" = None,
-        description: "str | None" = None,
-        streaming: "bool | None" = None,
+        name: str | None = None,
+        description: str | None = None,
+        streaming: bool | None = None,
     ) -> None:
         """Keep the options; `None` means that the function decides."""
         self.name = name
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 
 
 def tool(
-    function: "Any" = None,
+    function: object = None,
     /,
     *,
-    name: "str | None" = None,
-    description: "str | None" = None,
-    streaming: "bool | None" = None,
-) -> "Any":
+    name: str | None = None,
+    description: str | None = None,
+    streaming: bool | None = None,
+) -> object:
     """Mark a function or method as a tool that the host may call; the function is unchanged.
 
     `name` and `description` default to the function's name and docstring. Generator functions are
@@ -63,7 +63,7 @@ def tool(
     """
     options = ToolOptions(name, description, streaming)
 
-    def mark(target: "Any") -> "Any":
+    def mark(target: object) -> object:
         of_class = isinstance(target, (staticmethod, classmethod))
         if not (callable(target) or of_class or type(target).__name__ == "partialmethod"):
             raise TypeError(f"@tool marks functions and methods, got {type(target).__name__}")
@@ -84,13 +84,15 @@ class BaseAdapter:
     worker if it raises or returns `False` several times in a row. It is not a tool.
     """
 
-    #: The context of the running call; `None` between calls.
-    session_context: "SessionContext | None" = None
+    if TYPE_CHECKING:
+        #: The context of the running call; `None` between calls.
+        session_context: SessionContext | None
+    session_context = None
 
-    def initialize(self) -> "Any":
+    def initialize(self) -> object:
         """Load what the tools need; runs once per worker, before the worker is ready."""
         return None
 
-    def cleanup(self) -> "Any":
+    def cleanup(self) -> object:
         """Release what `initialize` acquired; runs once when the worker is shut down."""
         return None

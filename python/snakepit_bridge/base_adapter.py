@@ -4,6 +4,8 @@ New adapters import `BaseAdapter` and `tool` from `snakepit_bridge`. One differe
 one instance lives in each worker and serves all calls; the original created one for each call.
 """
 
+from __future__ import annotations
+
 from . import adapter as _adapter
 from ._tool import Sources, Tool
 
@@ -23,8 +25,8 @@ class ToolMetadata:
         self,
         description: str = "",
         supports_streaming: bool = False,
-        parameters: "list[Any] | None" = None,
-        required_variables: "list[str] | None" = None,
+        parameters: list[Any] | None = None,
+        required_variables: list[str] | None = None,
     ) -> None:
         """Keep the fields."""
         self.description = description
@@ -34,17 +36,17 @@ class ToolMetadata:
 
 
 def tool(
-    description: "Any" = "",
+    description: Any = "",
     supports_streaming: bool = False,
-    required_variables: "list[str] | None" = None,
+    required_variables: list[str] | None = None,
     *,
-    name: "str | None" = None,
-) -> "Any":
+    name: str | None = None,
+) -> Any:
     """Mark a method as a tool, with the original's arguments; `@tool` without any works too."""
     if callable(description) or isinstance(description, (staticmethod, classmethod)):
         return tool()(description)
 
-    def mark(function: "Any") -> "Any":
+    def mark(function: Any) -> Any:
         marked = _adapter.tool(
             name=name, description=description or None, streaming=supports_streaming or None
         )(function)
@@ -59,19 +61,19 @@ class BaseAdapter(_adapter.BaseAdapter):
     """The original's base class: with `execute_tool`, an adapter may dispatch names itself."""
 
     @property
-    def _session_context(self) -> "SessionContext | None":
+    def _session_context(self) -> SessionContext | None:
         return self.session_context
 
     @_session_context.setter
-    def _session_context(self, context: "SessionContext | None") -> None:
+    def _session_context(self, context: SessionContext | None) -> None:
         self.session_context = context
 
     @property
-    def session_id(self) -> "str | None":
+    def session_id(self) -> str | None:
         """The session of the running call, if it belongs to one."""
         return None if self.session_context is None else self.session_context.session_id
 
-    def set_session_context(self, session_context: "SessionContext | None") -> None:
+    def set_session_context(self, session_context: SessionContext | None) -> None:
         """Set the context; called for each call if a subclass overrides it."""
         self.session_context = session_context
 
@@ -81,14 +83,14 @@ class BaseAdapter(_adapter.BaseAdapter):
 
         return adapter_tools(self, Sources())
 
-    def call_tool(self, tool_name: str, **kwargs: "Any") -> "Any":
+    def call_tool(self, tool_name: str, **kwargs: Any) -> Any:
         """Call one of the adapter's methods by its name."""
         return getattr(self, tool_name)(**kwargs)
 
-    def register_with_session(self, session_id: str, stub: "Any" = None) -> list[str]:
+    def register_with_session(self, session_id: str, stub: Any = None) -> list[str]:
         """Return the names of the tools; the host knows them since the worker's start."""
         return [item.name for item in self.get_tools()]
 
-    async def register_with_session_async(self, session_id: str, stub: "Any" = None) -> list[str]:
+    async def register_with_session_async(self, session_id: str, stub: Any = None) -> list[str]:
         """Return the names as `register_with_session` does."""
         return self.register_with_session(session_id, stub)

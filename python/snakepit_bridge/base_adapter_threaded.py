@@ -5,6 +5,8 @@ counters; `thread_safe_method` counts the calls of a method. Neither takes the l
 that must not overlap belongs in `with self.acquire_lock():`.
 """
 
+from __future__ import annotations
+
 import threading
 from functools import wraps
 
@@ -39,7 +41,7 @@ class _Tracked:
 
     __slots__ = ("_adapter", "_execution", "_method", "_number")
 
-    def __init__(self, adapter: "ThreadSafeAdapter", method: str) -> None:
+    def __init__(self, adapter: ThreadSafeAdapter, method: str) -> None:
         self._adapter = adapter
         self._method = method
         self._execution: Any = None
@@ -58,7 +60,7 @@ class _Tracked:
             raise
         return self._number
 
-    def __exit__(self, kind: "Any", error: "Any", traceback: "Any") -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         # A stream that is closed early has not failed.
         failed = kind is not None and not issubclass(kind, GeneratorExit)
         self._adapter._requests.end_request(self._number, failed=failed)
@@ -75,11 +77,11 @@ class ThreadSafeAdapter(BaseAdapter):
 
     __thread_safe__ = True
 
-    _lock: "threading.RLock"  # pyright: ignore[reportUninitializedInstanceVariable]
+    _lock: threading.RLock  # pyright: ignore[reportUninitializedInstanceVariable]
     _locals: ThreadLocalStorage  # pyright: ignore[reportUninitializedInstanceVariable]
     _requests: RequestTracker  # pyright: ignore[reportUninitializedInstanceVariable]
 
-    def __new__(cls, *_args: "Any", **_kwargs: "Any") -> "Any":
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
         """Create the shared state here, so that an `__init__` without `super` loses nothing."""
         self = super().__new__(cls)
         self._lock = threading.RLock()
@@ -87,7 +89,7 @@ class ThreadSafeAdapter(BaseAdapter):
         self._requests = RequestTracker()
         return self
 
-    def acquire_lock(self) -> "Any":
+    def acquire_lock(self) -> Any:
         """Return the adapter's lock, for `with`; a thread that holds it may acquire it again.
 
         While a `ThreadSafetyChecker` is active, waits for it are measured.
@@ -98,23 +100,23 @@ class ThreadSafeAdapter(BaseAdapter):
         return measured(self._lock, checker.lock_waits(type(self).__qualname__))
 
     def get_thread_local(
-        self, key: str, default: "Any" = None, *, factory: "Callable[[], Any] | None" = None
-    ) -> "Any":
+        self, key: str, default: Any = None, *, factory: Callable[[], Any] | None = None
+    ) -> Any:
         """Return this thread's value; a missing one is `default`, or created by `factory`."""
         return self._locals.get(key, default, factory=factory)
 
-    def set_thread_local(self, key: str, value: "Any") -> None:
+    def set_thread_local(self, key: str, value: Any) -> None:
         """Keep a value for this thread."""
         self._locals.set(key, value)
 
-    def clear_thread_local(self, key: "str | None" = None) -> None:
+    def clear_thread_local(self, key: str | None = None) -> None:
         """Drop one value of this thread, or all of them."""
         if key is None:
             self._locals.clear()
         else:
             self._locals.delete(key)
 
-    def get_stats(self) -> "dict[str, Any]":
+    def get_stats(self) -> dict[str, Any]:
         """Return a snapshot of the counters of `thread_safe_method` and `track_request`."""
         return {
             "adapter": type(self).__qualname__,
@@ -122,12 +124,12 @@ class ThreadSafeAdapter(BaseAdapter):
             **self._requests.get_stats(),
         }
 
-    def track_request(self, request_id: "Any" = None) -> "Any":
+    def track_request(self, request_id: Any = None) -> Any:
         """Count a `with` block as a request; `request_id` names it in a checker's report."""
         return _Tracked(self, "request" if request_id is None else str(request_id))
 
 
-def thread_safe_method(function: "F") -> "F":
+def thread_safe_method(function: F) -> F:
     """Declare that a method may run in several threads at once, and count its calls.
 
     It takes no lock. Streams and coroutines are counted until they end. On objects other than a
@@ -135,7 +137,7 @@ def thread_safe_method(function: "F") -> "F":
     """
     name = str(getattr(function, "__name__", "method"))
 
-    def context(args: "tuple[Any, ...]") -> "Any":
+    def context(args: tuple[Any, ...]) -> Any:
         return _Tracked(args[0], name) if isinstance(args[0], ThreadSafeAdapter) else NOTHING
 
     wrapper = around(function, context)
@@ -145,16 +147,16 @@ def thread_safe_method(function: "F") -> "F":
     return wrapper
 
 
-def validate_thread_safety(adapter_class: "Any") -> bool:
+def validate_thread_safety(adapter_class: Any) -> bool:
     """Return whether a class (or an object) declares `__thread_safe__`."""
     return bool(getattr(adapter_class, "__thread_safe__", False))
 
 
-def require_thread_safe(function: "F") -> "F":
+def require_thread_safe(function: F) -> F:
     """Reject adapters that do not declare `__thread_safe__` as the function's first argument."""
     inner: Any = function
 
-    def wrapper(adapter: "Any", *args: "Any", **kwargs: "Any") -> "Any":
+    def wrapper(adapter: Any, *args: Any, **kwargs: Any) -> Any:
         if not validate_thread_safety(adapter):
             cls = adapter if isinstance(adapter, type) else type(adapter)
             raise ValueError(

@@ -4,6 +4,8 @@ The module of such a file is named `snakepit_bridge.files.` followed by the path
 So a child that unpickles one of its functions, and knows nothing of the worker, imports the file.
 """
 
+from __future__ import annotations
+
 import sys
 
 TYPE_CHECKING = False
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: This module is a package without a directory.
-__path__: "list[str]" = []
+__path__: list[str] = []
 
 PREFIX = f"{__name__}."
 
@@ -27,7 +29,7 @@ def module_name(path: str) -> str:
     return PREFIX + "f" + "".join(out)
 
 
-def path_of(name: str) -> "str | None":
+def path_of(name: str) -> str | None:
     """Return the path of the file with this module name; `None` for other names."""
     if not name.startswith(PREFIX + "f"):
         return None
@@ -57,7 +59,7 @@ class _Finder:
     """A finder of the modules of files by their names."""
 
     @staticmethod
-    def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         file = path_of(name)
         if file is None:
             return None

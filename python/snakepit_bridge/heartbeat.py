@@ -5,6 +5,8 @@ ends the process when its host is gone. So nothing here sends anything: the name
 adapters that import them.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, fields
 
 TYPE_CHECKING = False
@@ -31,8 +33,8 @@ class HeartbeatConfig:
 
     @classmethod
     def from_mapping(
-        cls, options: "Mapping[Any, Any] | None", *, defaults: "HeartbeatConfig | None" = None
-    ) -> "HeartbeatConfig":
+        cls, options: Mapping[Any, Any] | None, *, defaults: HeartbeatConfig | None = None
+    ) -> HeartbeatConfig:
         """Read settings from a mapping, also with names like `intervalMs`; others are ignored.
 
         Values that cannot be read keep their default.
@@ -50,7 +52,7 @@ def _snake(key: object) -> str:
     return "".join([f"_{c.lower()}" if c.isupper() else c for c in str(key)]).lstrip("_")
 
 
-def _read(name: str, value: object, default: "Any") -> "Any":
+def _read(name: str, value: object, default: Any) -> Any:
     if name in ("enabled", "dependent"):
         return value.strip().lower() in _TRUE if isinstance(value, str) else bool(value)
     try:
@@ -65,12 +67,12 @@ class HeartbeatClient:
 
     def __init__(
         self,
-        stub: "Any",
+        stub: Any,
         session_id: str,
-        config: "HeartbeatConfig | None" = None,
+        config: HeartbeatConfig | None = None,
         *,
-        loop: "Any" = None,
-        on_threshold_exceeded: "Callable[[int], Any] | None" = None,
+        loop: Any = None,
+        on_threshold_exceeded: Callable[[int], Any] | None = None,
     ) -> None:
         """Keep the settings; `on_threshold_exceeded` is never called."""
         self.session_id = session_id
@@ -93,7 +95,7 @@ class HeartbeatClient:
         """Mark the client as stopped. Heartbeats of the runtime continue."""
         self._running = False
 
-    def status(self) -> "dict[str, Any]":
+    def status(self) -> dict[str, Any]:
         """Return the state in the original's form; no heartbeat is ever missed here."""
         return {
             "enabled": self._config.enabled,

@@ -4,6 +4,8 @@
 correlation ids work as usual.
 """
 
+from __future__ import annotations
+
 import logging
 from contextlib import contextmanager
 
@@ -36,8 +38,8 @@ __all__ = [
     "span",
 ]
 
-_tracer: "list[Any]" = []
-_factory_set: "list[bool]" = []
+_tracer: list[Any] = []
+_factory_set: list[bool] = []
 
 
 def setup_tracing() -> None:
@@ -72,7 +74,7 @@ def setup_tracing() -> None:
     _tracer[:] = [trace.get_tracer("snakepit.bridge")]
 
 
-def _add_exporter(provider: "Any") -> None:
+def _add_exporter(provider: Any) -> None:
     from os import environ
 
     from opentelemetry.sdk.trace import export  # pyright: ignore[reportMissingImports]
@@ -101,7 +103,7 @@ def _add_exporter(provider: "Any") -> None:
         install_opentelemetry(provider)
 
 
-def get_tracer() -> "Any":
+def get_tracer() -> Any:
     """Return the tracer of `setup_tracing`. `None` without the SDK."""
     return _tracer[0] if _tracer else None
 
@@ -109,9 +111,9 @@ def get_tracer() -> "Any":
 @contextmanager
 def span(
     name: str,
-    context_metadata: "Sequence[tuple[str, str]] | None" = None,
-    attributes: "Mapping[str, Any] | None" = None,
-) -> "Generator[Any]":
+    context_metadata: Sequence[tuple[str, str]] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Generator[Any]:
     """Hold an OpenTelemetry span and a correlation id: the metadata's, the current, or a new one.
 
     Yields the span; `None` before `setup_tracing` and without the SDK.
@@ -146,7 +148,7 @@ def correlation_filter() -> logging.Filter:
 def _set_record_factory() -> None:
     former = logging.getLogRecordFactory()
 
-    def factory(*args: "Any", **kwargs: "Any") -> logging.LogRecord:
+    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = former(*args, **kwargs)
         if not getattr(record, "correlation_id", None):
             record.correlation_id = get_correlation_id("-")

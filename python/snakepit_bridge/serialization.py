@@ -5,6 +5,8 @@ The link itself uses MessagePack and needs none of this; it is here for adapters
 module, with the same two fields.
 """
 
+from __future__ import annotations
+
 import json
 from typing import Any as _Any
 
@@ -73,7 +75,7 @@ class TypeSerializer:
     """Conversion of the original's variable types to and from `Any`."""
 
     @staticmethod
-    def encode_any(value: _Any, var_type: str) -> "tuple[_Any, bytes | None]":
+    def encode_any(value: _Any, var_type: str) -> tuple[_Any, bytes | None]:
         """Return the value as `Any`, and separately the data of a large tensor or embedding.
 
         Binary data is little-endian float32, described by the JSON in `Any`. Raises `ValueError` if
@@ -96,7 +98,7 @@ class TypeSerializer:
         return _any(_URL + var_type, _text(plain).encode()), None
 
     @staticmethod
-    def decode_any(any_msg: _Any, binary_data: "bytes | None" = None) -> _Any:
+    def decode_any(any_msg: _Any, binary_data: bytes | None = None) -> _Any:
         """Return the value in an `Any`; raises `ValueError` if it is not JSON.
 
         Pickled data of the original is rejected: unpickling runs code of the sender's choice.
@@ -129,7 +131,7 @@ def _text(value: _Any) -> str:
     return json.dumps(value, cls=GracefulJSONEncoder, allow_nan=False)
 
 
-def _fault(value: _Any, path: str, depth: int) -> "str | None":
+def _fault(value: _Any, path: str, depth: int) -> str | None:
     """Return the first value that JSON cannot represent: its path, and what to send instead."""
     if value is None or isinstance(value, (str, int)):
         return None
@@ -161,7 +163,7 @@ def _fault(value: _Any, path: str, depth: int) -> "str | None":
     return next((fault for fault in found if fault is not None), None)
 
 
-def _key(key: _Any) -> "str | None":
+def _key(key: _Any) -> str | None:
     """Return the text of a key in JSON, or `None` if it has none."""
     if isinstance(key, str):
         return key
@@ -193,7 +195,7 @@ def _checked(value: _Any, kind: str) -> _Any:
     return value
 
 
-def _shaped(value: _Any, kind: str) -> "tuple[list[int], list[float]]":
+def _shaped(value: _Any, kind: str) -> tuple[list[int], list[float]]:
     """Return shape and flat data of a tensor: an array, nested lists or a map of both."""
     if isinstance(value, dict) and set(value) == {"shape", "data"}:
         shape = [int(length) for length in value["shape"]]
@@ -211,7 +213,7 @@ def _shaped(value: _Any, kind: str) -> "tuple[list[int], list[float]]":
     return shape, data
 
 
-def _flatten(value: _Any) -> "tuple[list[int], list[float]]":
+def _flatten(value: _Any) -> tuple[list[int], list[float]]:
     if isinstance(value, (list, tuple)):
         parts = [_flatten(item) for item in value]
         if any(part[0] != parts[0][0] for part in parts):
@@ -223,12 +225,12 @@ def _flatten(value: _Any) -> "tuple[list[int], list[float]]":
     return [], [float(value)]
 
 
-def _numbers(data: "list[_Any]") -> "list[_Any]":
+def _numbers(data: list[_Any]) -> list[_Any]:
     """Replace the texts that stand for numbers which JSON lacks."""
     return [_SPECIAL.get(number, number) if isinstance(number, str) else number for number in data]
 
 
-def _reshape(data: "list[_Any]", shape: "list[int]") -> _Any:
+def _reshape(data: list[_Any], shape: list[int]) -> _Any:
     """Return an array if numpy is installed, else nested lists."""
     try:
         import numpy  # type: ignore

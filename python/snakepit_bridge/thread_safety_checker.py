@@ -6,6 +6,8 @@ The original's module of this name. A checker that is active, by `with ThreadSaf
 stderr, and raised in strict mode.
 """
 
+from __future__ import annotations
+
 import sys
 import threading
 
@@ -59,7 +61,7 @@ class ThreadSafetyChecker:
         #: Running methods by object: thread and method of each run.
         self._inside: dict[int | str, list[tuple[int, str]]] = {}
 
-    def __enter__(self) -> "ThreadSafetyChecker":
+    def __enter__(self) -> ThreadSafetyChecker:
         """Become the active checker until the end of `with`."""
         global _active
         with _swap:
@@ -74,8 +76,8 @@ class ThreadSafetyChecker:
             _active = self._previous.pop()
 
     def track_execution(
-        self, method_name: str, owner: "Any" = None, *, safe: "bool | None" = None
-    ) -> "Any":
+        self, method_name: str, owner: Any = None, *, safe: bool | None = None
+    ) -> Any:
         """Return a context manager that reports one run of a method.
 
         Runs on one object by several threads at once are a finding, unless its class declares
@@ -88,7 +90,7 @@ class ThreadSafetyChecker:
         name = method_name if owner is None else f"{type(owner).__qualname__}.{method_name}"
         return Execution(self, name, owner, safe)
 
-    def _enter(self, name: str, owner: "Any", thread: int, safe: bool) -> None:
+    def _enter(self, name: str, owner: Any, thread: int, safe: bool) -> None:
         key = name if owner is None else id(owner)
         with self._lock:
             method = self._methods.setdefault(name, MethodRuns())
@@ -117,7 +119,7 @@ class ThreadSafetyChecker:
             self._leave(name, owner, thread, 0.0)
             raise
 
-    def _leave(self, name: str, owner: "Any", thread: int, seconds: float) -> None:
+    def _leave(self, name: str, owner: Any, thread: int, seconds: float) -> None:
         key = name if owner is None else id(owner)
         with self._lock:
             inside = self._inside.get(key)
@@ -131,7 +133,7 @@ class ThreadSafetyChecker:
             method.running -= 1
             method.seconds += seconds
 
-    def check_method_access(self, method_name: str, thread_id: "int | None" = None) -> bool:
+    def check_method_access(self, method_name: str, thread_id: int | None = None) -> bool:
         """Record that a thread uses a method; return whether it is the only thread so far.
 
         It cannot know when the use ends, so a second thread is a finding at any later time. To find
@@ -156,7 +158,7 @@ class ThreadSafetyChecker:
         )
         return False
 
-    def check_library_safety(self, names: "Iterable[str] | str | None" = None) -> list[str]:
+    def check_library_safety(self, names: Iterable[str] | str | None = None) -> list[str]:
         """Return the libraries that need care: of `names`, or of all imported ones."""
         if not self.enabled:
             return []
@@ -172,7 +174,7 @@ class ThreadSafetyChecker:
             )
         return unsafe
 
-    def watch(self, target: "Any") -> "Any":
+    def watch(self, target: Any) -> Any:
         """Report every call of the public methods of an object; return the object.
 
         Methods made by `thread_safe_method` report themselves while a checker is active.
@@ -185,13 +187,13 @@ class ThreadSafetyChecker:
                 setattr(target, name, self._watched(getattr(target, name), name, target))
         return target
 
-    def _watched(self, method: "Any", name: str, owner: "Any") -> "Any":
+    def _watched(self, method: Any, name: str, owner: Any) -> Any:
         return around(method, lambda _: self.track_execution(name, owner))
 
-    def lock_waits(self, name: str) -> "Callable[[float | None], None]":
+    def lock_waits(self, name: str) -> Callable[[float | None], None]:
         """Return the callback of a `measured` lock; `name` names the owner of the lock."""
 
-        def waited(seconds: "float | None") -> None:
+        def waited(seconds: float | None) -> None:
             with self._lock:
                 lock = self._locks.setdefault(name, LockWaits())
                 lock.taken += 1
@@ -212,7 +214,7 @@ class ThreadSafetyChecker:
         if known is None:
             sys.stderr.write(f"thread safety: {message}; {help}\n")
 
-    def get_report(self) -> "dict[str, Any]":
+    def get_report(self) -> dict[str, Any]:
         """Return all findings and counters; `warnings` is empty if there is no finding."""
         with self._lock:
             findings = [dict(finding) for finding in self._findings.values()]
@@ -245,7 +247,7 @@ class ThreadSafetyChecker:
 
 
 _swap = threading.Lock()
-_active: "ThreadSafetyChecker | None" = None
+_active: ThreadSafetyChecker | None = None
 
 
 def gil_enabled() -> bool:
@@ -253,7 +255,7 @@ def gil_enabled() -> bool:
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
-def get_global_checker() -> "ThreadSafetyChecker | None":
+def get_global_checker() -> ThreadSafetyChecker | None:
     """Return the active checker, if there is one and it is enabled."""
     checker = _active
     return checker if checker is not None and checker.enabled else None
@@ -275,14 +277,14 @@ def disable_checking() -> None:
         _active = None
 
 
-def check_thread_safe(function: "F") -> "F":
+def check_thread_safe(function: F) -> F:
     """Report each call of a method or function to the active checker."""
     name = str(getattr(function, "__name__", "function"))
     # A method's first argument is its object; a plain function is identified by its name.
     code = getattr(function, "__code__", None)
     is_method = code is not None and code.co_varnames[:1] == ("self",)
 
-    def context(args: "tuple[Any, ...]") -> "Any":
+    def context(args: tuple[Any, ...]) -> Any:
         checker = get_global_checker()
         owner = args[0] if is_method and args else None
         return NOTHING if checker is None else checker.track_execution(name, owner)
@@ -290,7 +292,7 @@ def check_thread_safe(function: "F") -> "F":
     return around(function, context)
 
 
-def require_thread_safe_adapter(adapter: "Any") -> "Any":
+def require_thread_safe_adapter(adapter: Any) -> Any:
     """Return a class or an adapter if it declares `__thread_safe__`; else raise."""
     if not getattr(adapter, "__thread_safe__", False):
         cls = adapter if isinstance(adapter, type) else type(adapter)
@@ -301,14 +303,14 @@ def require_thread_safe_adapter(adapter: "Any") -> "Any":
     return adapter
 
 
-def check_common_pitfalls(adapter: "Any") -> list[str]:
+def check_common_pitfalls(adapter: Any) -> list[str]:
     """Return a line for each part of a class's source that looks unsafe."""
     from ._pitfalls import pitfalls
 
     return pitfalls(adapter if isinstance(adapter, type) else type(adapter))
 
 
-def validate_adapter_thread_safety(adapter: "Any") -> "dict[str, Any]":
+def validate_adapter_thread_safety(adapter: Any) -> dict[str, Any]:
     """Return declaration and pitfalls of a class or an object."""
     cls = adapter if isinstance(adapter, type) else type(adapter)
     declared = bool(getattr(adapter, "__thread_safe__", False))
@@ -321,7 +323,7 @@ def validate_adapter_thread_safety(adapter: "Any") -> "dict[str, Any]":
     }
 
 
-def print_thread_safety_report(file: "TextIO | None" = None) -> None:
+def print_thread_safety_report(file: TextIO | None = None) -> None:
     """Print the findings and counters of the active checker, for people."""
     checker = get_global_checker()
     out = sys.stdout if file is None else file

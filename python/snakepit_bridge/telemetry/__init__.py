@@ -20,6 +20,8 @@ telemetry.emit("tool.result_size", {"bytes": 4096}, {"tool": "predict"})
 ```
 """
 
+from __future__ import annotations
+
 from time import time_ns
 
 from .. import _correlation, _fields, _instruments, _sink, _span
@@ -113,9 +115,9 @@ def __getattr__(name: str) -> object:
 
 def emit(
     event: str,
-    measurements: "Mapping[str, Any] | None" = None,
-    metadata: "Mapping[str, Any] | None" = None,
-    correlation_id: "str | None" = None,
+    measurements: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    correlation_id: str | None = None,
 ) -> None:
     """Emit an event, for example `emit("tool.result_size", {"bytes": 7}, {"tool": "predict"})`.
 
@@ -131,7 +133,7 @@ def emit(
         _sink.warn("backend", f"the telemetry backend failed: {type(error).__name__}: {error}")
 
 
-def _mapping(given: "Any") -> "Mapping[str, Any]":
+def _mapping(given: Any) -> Mapping[str, Any]:
     if not given:
         return {}
     if hasattr(given, "items"):
@@ -148,7 +150,7 @@ class _Spanning(Span):
 
     __slots__ = ("_given", "_metadata")
 
-    def __init__(self, name: str, metadata: "Any", correlation: "Any", given: "Any") -> None:
+    def __init__(self, name: str, metadata: Any, correlation: Any, given: Any) -> None:
         # Kept for the spans of a decorated function.
         self._given = given
         self._metadata: dict[str, Any] | None = None
@@ -157,7 +159,7 @@ class _Spanning(Span):
         super().__init__(name, {**(metadata or {}), **given})
         self.own_id = None if correlation is None else str(correlation)
 
-    def __call__(self, function: "F") -> "F":
+    def __call__(self, function: F) -> F:
         """Decorate a function: each of its calls has a span of its own."""
         from .._spanned import spanned
 
@@ -165,13 +167,13 @@ class _Spanning(Span):
         own = self.own_id
         return spanned(function, lambda: _Spanning(name, metadata, own, given))
 
-    def begin(self) -> "Span":
+    def begin(self) -> Span:
         super().begin()
         if self._metadata is not None and not self._depth:
             self._tell("start", {"system_time": time_ns()}, self._metadata)
         return self
 
-    def end(self, error: "BaseException | str | None" = None) -> None:
+    def end(self, error: BaseException | str | None = None) -> None:
         if self._metadata is not None and self.is_open and not self._depth:
             duration = {"duration": _span.monotonic_ns() - self._since}
             if error is None:
@@ -182,7 +184,7 @@ class _Spanning(Span):
                 self._tell("exception", duration, {**self._metadata, **why})
         super().end(error)
 
-    def _tell(self, what: str, numbers: "dict[str, int]", metadata: "dict[str, Any]") -> None:
+    def _tell(self, what: str, numbers: dict[str, int], metadata: dict[str, Any]) -> None:
         """Emit an event that belongs to the span."""
         former = self.enter()
         emit(f"{self.name}.{what}", numbers, metadata, self.correlation)
@@ -190,12 +192,12 @@ class _Spanning(Span):
 
 
 def span(
-    name: "str | Any",
+    name: str | Any,
     /,
-    metadata: "Mapping[str, Any] | None" = None,
-    correlation_id: "str | None" = None,
-    **attributes: "Any",
-) -> "Any":
+    metadata: Mapping[str, Any] | None = None,
+    correlation_id: str | None = None,
+    **attributes: Any,
+) -> Any:
     """Return a span: `with span("load", path=p):`, `async with`, or `@span("load")` on a function.
 
     It is a child of the span around it, in a call of the tool's own span. `begin()` and `end()` do
@@ -233,7 +235,7 @@ def gauge(name: str, unit: str = "", description: str = "") -> Gauge:
     return Gauge(name, unit, description)
 
 
-def traceparent() -> "str | None":
+def traceparent() -> str | None:
     """Return the trace context as a W3C `traceparent`, for requests to other services.
 
     `None` outside of a trace.
@@ -241,7 +243,7 @@ def traceparent() -> "str | None":
     return _span.traceparent(_span.context())
 
 
-def environment(env: "Mapping[str, str] | None" = None) -> "dict[str, str]":
+def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment for a process, this process's or `env`, with the trace context.
 
     That is `TRACEPARENT`, and `TRACESTATE` if there is one.
@@ -253,7 +255,7 @@ def environment(env: "Mapping[str, str] | None" = None) -> "dict[str, str]":
     return given
 
 
-def bind(function: "F") -> "F":
+def bind(function: F) -> F:
     """Return a function that runs as part of this call and span, in any thread.
 
     Otherwise threads and executors begin outside of any call: `pool.submit(bind(work), x)`.
@@ -263,7 +265,7 @@ def bind(function: "F") -> "F":
     here = _span.carried()
 
     @wraps(function)
-    def bound(*args: "Any", **kwargs: "Any") -> "Any":
+    def bound(*args: Any, **kwargs: Any) -> Any:
         former = here.enter()
         try:
             return function(*args, **kwargs)

@@ -1,21 +1,23 @@
 """The active backend of `emit`: the worker's, or one that code has set."""
 
+from __future__ import annotations
+
 from .. import _sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .backends.base import TelemetryBackend
 
-_chosen: "list[TelemetryBackend | None]" = []
-_link: "list[TelemetryBackend]" = []
+_chosen: list[TelemetryBackend | None] = []
+_link: list[TelemetryBackend] = []
 
 
-def set_backend(backend: "TelemetryBackend | None") -> None:
+def set_backend(backend: TelemetryBackend | None) -> None:
     """Send the events of `emit` to another backend from now on; `None` discards them."""
     _chosen[:] = [backend]
 
 
-def get_backend() -> "TelemetryBackend | None":
+def get_backend() -> TelemetryBackend | None:
     """Return the active backend: one that was set, else in a worker the link, elsewhere `None`."""
     if _chosen:
         return _chosen[0]

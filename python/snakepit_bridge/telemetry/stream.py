@@ -1,5 +1,7 @@
 """A bounded buffer of events with one reader, as in the original's servers."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from threading import Lock
@@ -21,9 +23,9 @@ class TelemetryEvent:
     def __init__(
         self,
         name: str,
-        measurements: "Mapping[str, Any]",
-        metadata: "Mapping[str, Any] | None",
-        correlation_id: "str | None",
+        measurements: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None,
+        correlation_id: str | None,
     ) -> None:
         """Keep a dotted name, numbers or texts, and metadata, which becomes texts."""
         self.event_parts = name.split(".")
@@ -67,9 +69,9 @@ class TelemetryStream:
     def emit(
         self,
         event_name: str,
-        measurements: "Mapping[str, Any]",
-        metadata: "Mapping[str, Any] | None" = None,
-        correlation_id: "str | None" = None,
+        measurements: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
     ) -> None:
         """Keep an event for the reader, unless switches or filters exclude it."""
         if not self.enabled or not _span.lucky(self.sampling_rate) or not self._allows(event_name):
@@ -88,8 +90,8 @@ class TelemetryStream:
         self._wake()
 
     async def stream(
-        self, control_iter: "AsyncIterable[Any]", context: "Any" = None
-    ) -> "AsyncIterator[TelemetryEvent]":
+        self, control_iter: AsyncIterable[Any], context: Any = None
+    ) -> AsyncIterator[TelemetryEvent]:
         """Yield the events until `close`; messages of `control_iter` set switches and filters."""
         event = asyncio.Event()
         self._reader = (asyncio.get_running_loop(), event)
@@ -125,14 +127,14 @@ class TelemetryStream:
             # Its loop is closed.
             return
 
-    async def _follow(self, control: "AsyncIterable[Any]") -> None:
+    async def _follow(self, control: AsyncIterable[Any]) -> None:
         try:
             async for message in control:
                 self._handle_control(message)
         except Exception as error:
             _sink.warn("control", f"the control messages of a telemetry stream ended: {error}")
 
-    def _handle_control(self, message: "Any") -> None:
+    def _handle_control(self, message: Any) -> None:
         which = message.WhichOneof("control")
         if which == "toggle":
             self.enabled = bool(message.toggle.enabled)

@@ -1,5 +1,7 @@
 """Numbers in bulk: bytes and arrays are sent as they are, not as text."""
 
+from __future__ import annotations
+
 import array
 import hashlib
 import math
@@ -9,7 +11,7 @@ from typing import Any
 from snakepit_bridge import Context, tool
 
 
-def embedding(text: str, dimensions: int) -> "array.array[float]":
+def embedding(text: str, dimensions: int) -> array.array[float]:
     """Return a unit vector that depends only on the text."""
     numbers: list[float] = []
     block = 0

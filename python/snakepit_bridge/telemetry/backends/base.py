@@ -1,5 +1,7 @@
 """The base class of backends."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
@@ -15,9 +17,9 @@ class TelemetryBackend(ABC):
     def emit(
         self,
         event_name: str,
-        measurements: "Mapping[str, Any]",
-        metadata: "Mapping[str, Any] | None" = None,
-        correlation_id: "str | None" = None,
+        measurements: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
     ) -> None:
         """Handle an event. Called on the thread that emits it: it must not wait."""
 

@@ -1,5 +1,7 @@
 """The backend of workers: events are sent to the host beside the calls."""
 
+from __future__ import annotations
+
 from time import time_ns
 
 from ... import _correlation, _fields, _sink, _span
@@ -17,9 +19,9 @@ class LinkBackend(TelemetryBackend):
     def emit(
         self,
         event_name: str,
-        measurements: "Mapping[str, Any]",
-        metadata: "Mapping[str, Any] | None" = None,
-        correlation_id: "str | None" = None,
+        measurements: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
     ) -> None:
         """Queue the event; drop and count it if the queue is full."""
         settings = _sink.settings()

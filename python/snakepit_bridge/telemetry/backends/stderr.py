@@ -1,5 +1,7 @@
 """The backend that writes lines of JSON, for programs that read standard error."""
 
+from __future__ import annotations
+
 import json
 import sys
 from time import time_ns
@@ -18,9 +20,9 @@ class StderrBackend(TelemetryBackend):
     def emit(
         self,
         event_name: str,
-        measurements: "Mapping[str, Any]",
-        metadata: "Mapping[str, Any] | None" = None,
-        correlation_id: "str | None" = None,
+        measurements: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
     ) -> None:
         """Write the event; values that JSON lacks become texts."""
         event = {
