@@ -81,6 +81,21 @@ _ABSTRACT = {
 }
 
 
+async def _each(items: "Any") -> "Any":
+    for item in items:
+        yield item
+
+
+#: What makes the iterator that a hint names of a list.
+_ITERATORS: "dict[str, Callable[[Any], Any]]" = {
+    "Iterator": iter,
+    "Generator": iter,
+    "AsyncIterable": _each,
+    "AsyncIterator": _each,
+    "AsyncGenerator": _each,
+}
+
+
 #: Classes of `collections` that are made of a list or a dict.
 _COLLECTIONS = ("deque", "OrderedDict", "defaultdict", "Counter")
 
@@ -255,8 +270,9 @@ class Scope:
                 **_array(items or {}),
                 **({} if items else {"maxItems": 0}),
             }
-        if getattr(origin, "__name__", "") in ("Iterator", "Generator"):
-            return ("made", iter, origin.__name__, (kind, spec), object), _array(schema)
+        made = _ITERATORS.get(getattr(origin, "__name__", ""))
+        if made:
+            return ("made", made, origin.__name__, (kind, spec), object), _array(schema)
         return (kind, spec), _array(schema)
 
     def foreign(self, origin: Any, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

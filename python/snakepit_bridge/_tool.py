@@ -232,28 +232,36 @@ def _is_context(annotation: Any, names: Any) -> bool:
 
 def _names_context(annotation: Any, names: Any) -> bool:
     if isinstance(annotation, str):
-        text = annotation.replace(" ", "").replace("|None", "").strip("\"'")
-        if text.endswith("]") and text.startswith(("Optional[", "typing.Optional[")):
-            text = text.partition("[")[2][:-1]
-        if text.rpartition(".")[2] not in _CONTEXTS:
-            return False
-        if "." in text:
-            return text.startswith("snakepit_bridge.")
-        # A name that is imported only for type checkers does not exist.
-        found = names.get(text)
-        return found is None or _is_context(found, names)
+        text = annotation.replace(" ", "").strip("\"'")
+        if text.endswith("]"):
+            origin, _, text = text[:-1].partition("[")
+            if origin.rpartition(".")[2] not in ("Optional", "Union"):
+                return False
+        members = [member for member in text.replace("|", ",").split(",") if member != "None"]
+        text = members[0].strip("\"'") if len(members) == 1 else ""
+        first, *rest = text.split(".")
+        found = names.get(first)
+        if found is None:
+            # A name that is imported only for type checkers does not exist.
+            known = not rest or first == "snakepit_bridge"
+            return known and text.rpartition(".")[2] in _CONTEXTS
+        for part in rest:
+            found = getattr(found, part)
+        return _is_context(found, names)
     # `Optional[Context]` of `typing`, which must not be imported for it.
     union = type(annotation) is _UNION or type(annotation).__name__ in (
         "_UnionGenericAlias",
         "Union",
     )
     members: Any = getattr(annotation, "__args__", ()) if union else ()
-    members = members or (annotation,)
-    return any(
-        getattr(member, "__name__", "") in _CONTEXTS
-        and str(getattr(member, "__module__", "")).startswith("snakepit_bridge")
-        for member in members
-    )
+    for member in members or (annotation,):
+        text = getattr(member, "__forward_arg__", None)
+        if isinstance(text, str) and _names_context(text, names):
+            return True
+        module = str(getattr(member, "__module__", ""))
+        if getattr(member, "__name__", "") in _CONTEXTS and module.startswith("snakepit_bridge"):
+            return True
+    return False
 
 
 def _signature(

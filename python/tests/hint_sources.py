@@ -132,7 +132,7 @@ LEAVES = [
     "Annotated[Union[List[int], str], at.MinLen(2)]",
     "collections.deque[int]", "collections.OrderedDict[str, int]", "collections.Counter[str]",
     "collections.defaultdict[int, List[int]]", "Annotated[collections.deque[int], at.MaxLen(2)]",
-    "collections.deque", "collections.Counter", "typing.Iterator[int]",
+    "collections.deque", "collections.Counter", "typing.Iterator[int]", "typing.AsyncIterator[int]",
 ]  # fmt: skip
 
 KEYS = [

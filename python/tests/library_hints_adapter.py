@@ -1,7 +1,7 @@
 """Tools whose hints are classes of `collections`, numpy and msgspec."""
 
 import collections
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -156,6 +156,21 @@ def spans(x: npt.NDArray[np.timedelta64]) -> str:
 @tool
 def iterated(y: Iterator[int] | None = None) -> str:
     return f"{y and next(y)} {y and next(y)}"
+
+
+@tool
+async def drained(
+    a: AsyncIterator[int],
+    b: AsyncIterable[float],
+    c: AsyncGenerator[str, None],
+    d: AsyncIterator[int] | None = None,
+) -> str:
+    found = []
+    for items in (a, b, c, d):
+        if items is not None:
+            found.append([item async for item in items])
+    await c.aclose()
+    return repr(found)
 
 
 @tool

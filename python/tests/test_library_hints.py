@@ -93,6 +93,14 @@ def test_an_iterator_is_one(worker):
     assert worker.call("iterated", y=[5, 6]) == "5 6"
 
 
+def test_an_asynchronous_iterator_yields_the_items(worker):
+    some = {"a": [1, 2.0], "b": [3], "c": ["x"]}
+    assert worker.call("drained", **some) == "[[1, 2], [3.0], ['x']]"
+    assert worker.call("drained", **some, d=[4]) == "[[1, 2], [3.0], ['x'], [4]]"
+    error = worker.fail("drained", **{**some, "a": [1, "x"]})
+    assert error["path"] == "a[1]"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "path", "what"),
     [

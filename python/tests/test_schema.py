@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Typed
 
 import pytest
 
+import snakepit_bridge
 from snakepit_bridge import _schema
 from snakepit_bridge._tool import Sources, Tool
 from snakepit_bridge.adapter import ToolOptions
@@ -251,6 +252,22 @@ def test_the_context_is_found_by_name_or_annotation():
     functions = (by_name, by_text, by_optional_text, by_long_name)
     assert [make(f).context for f in functions] == ["ctx", "c", "c", "context"]
     assert [make(f).context for f in (a_number, with_default, own_class)] == [None] * 3
+    real = snakepit_bridge.Context
+    module = types.ModuleType("found")
+    module.Context = real
+    names = {"Ctx": real, "found": module, "Own": Own, "typing": typing, "Again": "Again"}
+    texts = {
+        "Ctx": "c", "'Ctx'": "c", "None | Ctx": "c", "Optional['Ctx']": "c", "found.Context": "c",
+        "typing.Union[Ctx, None]": "c", "snakepit_bridge.Context": "c", "Own": None, "Again": None,
+        "found.Other": None, "int | Ctx": None, "list[Ctx]": None, "other.Context": None,
+    }  # fmt: skip
+    for text, wanted in texts.items():
+        aliased = types.FunctionType(own_class_by_text.__code__, names)
+        aliased.__annotations__ = {"c": text}
+        assert make(aliased).context == wanted, text
+    for hint in (real, typing.Optional[real], typing.Optional["Context"]):  # noqa: F821
+        by_name.__annotations__ = {"x": hint}
+        assert make(by_name).context == "x", hint
     with_own = types.FunctionType(own_class_by_text.__code__, {"Context": Own})
     with_own.__annotations__ = {"c": "Context"}
     assert make(with_own).context is None
