@@ -112,7 +112,7 @@ const OWNERS: [&str; 14] = [
 ];
 
 /// Words before a weak name that show its other meaning: a token of a language, or prose.
-const DESCRIBING: &[&str] = &[
+pub(super) const DESCRIBING: &[&str] = &[
     "bad",
     "current",
     "duplicate",

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::patterns::regex;
 use super::strings::{closes, level, own, trailing_slashes};
-use super::unquoted::{Around, is_odd, is_path, is_secret, is_setting, of_words};
+use super::unquoted::{Around, DESCRIBING, is_odd, is_path, is_secret, is_setting, of_words};
 
 /// Characters that end a word, unless another word follows immediately.
 const STOPS: &str = "\"'`,;&)}]([";
@@ -35,6 +35,14 @@ static NAME: LazyLock<Regex> =
 
 static NEXT_NAME: LazyLock<Regex> =
     LazyLock::new(|| regex(r"[ \t&;,]+[A-Za-z_][A-Za-z0-9_.-]{0,40}(?:=|:[ \t])"));
+
+/// Prose after a value that is not the name of the next one: ` unknown token: 'transformer'`.
+static DESCRIPTION: LazyLock<Regex> = LazyLock::new(|| {
+    let words = DESCRIBING.join("|");
+    regex(&format!(
+        r#"[ \t&;,]+(?i-u:{words})[ \t]+(?:(?i-u:token|secret|credentials?)[ \t]*[:=]?[ \t]*["'`]|[A-Za-z_][A-Za-z0-9_.-]{{0,40}}:[ \t])"#
+    ))
+});
 
 static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^(?:![^ \t\r\n]{1,40}[ \t]+)?[|>][+-]?[0-9]?[+-]?[ \t]*(?:#[^\n]*)?(?:\r?\n|$)")
@@ -275,8 +283,10 @@ impl<'t> Reader<'t> {
         {
             line = &line[..escaped];
         }
-        if names && let Some(name) = NEXT_NAME.find(line) {
-            line = &line[..name.start()];
+        if names {
+            let next = [&NEXT_NAME, &DESCRIPTION].map(|next| next.find(line));
+            let end = next.iter().flatten().map(regex::Match::start).min();
+            line = &line[..end.unwrap_or(line.len())];
         }
         at + line.trim_end_matches([' ', '\t']).len()
     }
