@@ -62,6 +62,9 @@ def _describe(error: BaseException, tool: Any, seen: set[int], depth: int) -> di
     nested = None
     if cause is not None and id(cause) not in seen and depth < _MAX_CAUSES:
         nested = _describe(cause, None, seen, depth + 1)
+    help = _help(error)
+    if not help and nested and error.__cause__ is not None:
+        help = nested["help"]
     return {
         "code": _code(error),
         "type": kind.__qualname__,
@@ -73,7 +76,7 @@ def _describe(error: BaseException, tool: Any, seen: set[int], depth: int) -> di
         "file": file,
         "line": line,
         "source": source,
-        "help": _help(error),
+        "help": help,
     }
 
 

@@ -242,3 +242,22 @@ def test_the_help_for_a_missing_variable_says_how_to_pass_it(monkeypatch):
         in describe(lambda: os.environb[b"NO_SUCH_SETTING"])["help"]
     )
     assert describe(lambda: {}["NO_SUCH_SETTING"])["help"] == ""
+
+
+def test_an_error_that_is_raised_from_another_has_its_help(monkeypatch):
+    monkeypatch.delenv("NO_SUCH_SETTING", raising=False)
+
+    def wraps():
+        try:
+            return os.environ["NO_SUCH_SETTING"]
+        except KeyError as error:
+            raise RuntimeError("the settings are incomplete") from error
+
+    def falls_back():
+        try:
+            return os.environ["NO_SUCH_SETTING"]
+        except KeyError:
+            return 1 / 0
+
+    assert 'inherit_env = ["NO_SUCH_SETTING"]' in describe(wraps)["help"]
+    assert describe(falls_back)["help"] == ""
