@@ -81,13 +81,13 @@ _ABSTRACT = {
 }
 
 
-async def _each(items: "Any") -> "Any":
+async def _each(items: Any) -> Any:
     for item in items:
         yield item
 
 
 #: What makes the iterator that a hint names of a list.
-_ITERATORS: "dict[str, Callable[[Any], Any]]" = {
+_ITERATORS: dict[str, Callable[[Any], Any]] = {
     "Iterator": iter,
     "Generator": iter,
     "AsyncIterable": _each,
