@@ -162,7 +162,7 @@ def run(awaitable: Any) -> Any:
         del awaitable
 
 
-def _given_up(state: _State, task: Any) -> bool:
+def _given_up(state: _State, task: object) -> bool:
     """Return whether a cancellation has cancelled this task."""
     return state.cancelled is task
 
@@ -196,7 +196,7 @@ def _complete(coroutine: Any, context: Context | None = None) -> Any:
         del task, coroutine
 
 
-def _turn(loop: asyncio.AbstractEventLoop, task: Any) -> None:
+def _turn(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     """Run the loop until the task is done; a tool may stop the loop meanwhile.
 
     `run_until_complete` would leave a frame in the traceback that holds the task.

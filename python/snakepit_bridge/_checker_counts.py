@@ -58,7 +58,7 @@ class Execution:
 
     __slots__ = ("_checker", "_name", "_owner", "_safe", "_started", "_thread")
 
-    def __init__(self, checker: ThreadSafetyChecker, name: str, owner: Any, safe: bool) -> None:
+    def __init__(self, checker: ThreadSafetyChecker, name: str, owner: object, safe: bool) -> None:
         """Create a run that has not begun."""
         self._checker = checker
         self._name = name

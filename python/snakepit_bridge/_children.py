@@ -11,13 +11,14 @@ from . import _sink, _span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
 #: Index of `env` among the positional arguments of `Popen`.
 _ENV = 10
 
 
-def watch_subprocess(subprocess: Any) -> None:
+def watch_subprocess(subprocess: ModuleType) -> None:
     """Make `Popen` pass the trace context to its children."""
     from functools import wraps
 

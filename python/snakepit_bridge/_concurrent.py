@@ -14,10 +14,14 @@ from .adapter import Cancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
     from typing import Any
 
+    from ._loop_types import Server, Work
 
-def serve(server: Any) -> None:
+
+def serve(server: Server) -> None:
     """Run this thread's loop until the server ends."""
     loop = _aio.loop()
     descriptors = server.descriptors()
@@ -51,7 +55,7 @@ def serve(server: Any) -> None:
 _aio.RUNNERS.add(serve.__code__)
 
 
-def _watch_programs(server: Any) -> None:
+def _watch_programs(server: Server) -> None:
     """Report programs to the server when they are started, in the context that starts them.
 
     Later, nothing tells which of the calls on the loop has started a child.
@@ -62,13 +66,13 @@ def _watch_programs(server: Any) -> None:
     original: Any = subprocess.Popen.__init__
 
     @functools.wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: subprocess.Popen[Any], *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         server.program(self.pid)
 
     subprocess.Popen.__init__ = __init__
 
-    def telling(spawn: Any) -> Any:
+    def telling(spawn: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(spawn)
         def spawned(*args: Any, **kwargs: Any) -> int:
             pid = spawn(*args, **kwargs)
@@ -123,7 +127,7 @@ def raised_by_signal(error: BaseException) -> bool:
     return False
 
 
-def _is_raise(trace: Any) -> bool:
+def _is_raise(trace: TracebackType | None) -> bool:
     """Return whether the instruction is a `raise`; `default_int_handler` has no frame."""
     from opcode import opmap
 
@@ -156,7 +160,7 @@ def shown(error: BaseException, given_up: bool) -> BaseException:
 # would stay until the cyclic collector runs.
 
 
-async def _value(made: Any, work: Any = None) -> Any:
+async def _value(made: Any, work: Work | None = None) -> Any:
     try:
         if work is not None and not work.begin():
             _discard(made)
@@ -173,14 +177,14 @@ async def _value(made: Any, work: Any = None) -> Any:
 call = _value
 
 
-def _discard(made: Any) -> None:
+def _discard(made: object) -> None:
     """Close a coroutine that never began, because the host has taken its call back."""
     close = getattr(made, "close", None)
     if close is not None:
         close()
 
 
-async def many(work: Any) -> None:
+async def many(work: Work) -> None:
     """Run the items of a batch one after the other; each has its own outcome."""
     while (made := work.next()) is not None:
         try:
@@ -195,7 +199,7 @@ async def many(work: Any) -> None:
             coroutine = None
 
 
-async def stream(made: Any, work: Any) -> None:
+async def stream(made: Any, work: Work) -> None:
     """Send the items of a streaming tool; waits while the consumer does not take them."""
     if not work.begin():
         _discard(made)
@@ -225,7 +229,7 @@ async def stream(made: Any, work: Any) -> None:
         del coroutine, work, items, iterator, item, close
 
 
-async def _sent(answer: Any) -> bool:
+async def _sent(answer: bool | Awaitable[object]) -> bool:
     """Wait for room if necessary; return whether the stream continues."""
     if isinstance(answer, bool):
         return answer

@@ -5,10 +5,11 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any
 
 
-def watched(load: Callable[..., Any], native: Any) -> Callable[..., Any]:
+def watched(load: Callable[..., Any], native: ModuleType) -> Callable[..., Any]:
     """Return the loader of adapters, which first installs the hooks if the host takes telemetry.
 
     The hooks import nothing: they wait until user code imports `logging`, `subprocess` or
@@ -24,7 +25,7 @@ def watched(load: Callable[..., Any], native: Any) -> Callable[..., Any]:
     return watch_and_load
 
 
-def _watch(native: Any) -> None:
+def _watch(native: ModuleType) -> None:
     from . import _sink
 
     if not _sink.attach(native):
@@ -41,13 +42,13 @@ def _watch(native: Any) -> None:
     _children.watch_system()
 
 
-def _bridge(logging: Any) -> None:
+def _bridge(logging: ModuleType) -> None:
     from ._log_bridge import Bridge
 
     Bridge(logging)
 
 
-def _join(context: Any) -> None:
+def _join(context: ModuleType) -> None:
     from . import _otel
 
     _otel.join(context)

@@ -16,6 +16,8 @@ from . import _correlation, _errors, _fields, _log_levels, _sink, _span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from logging import Logger, LogRecord, StreamHandler
+    from types import ModuleType
     from typing import Any
 
 #: Mark of a record that the bridge has handled; formatters leave out such names.
@@ -40,7 +42,7 @@ _USUAL = frozenset(
 class Bridge:
     """State that the patched methods of `logging` share."""
 
-    def __init__(self, logging: Any) -> None:
+    def __init__(self, logging: ModuleType) -> None:
         """Patch the module; a process has one bridge."""
         from _thread import _local
 
@@ -61,12 +63,12 @@ class Bridge:
         call_handlers = logging.Logger.callHandlers
         emit = logging.StreamHandler.emit
 
-        def callHandlers(self: Any, record: Any) -> None:
+        def callHandlers(self: Logger, record: LogRecord) -> None:
             if _sink.is_attached() and _reaches(self, root):
                 bridge.take(record)
             call_handlers(self, record)
 
-        def stream_emit(self: Any, record: Any) -> None:
+        def stream_emit(self: StreamHandler[Any], record: LogRecord) -> None:
             if self is logging.lastResort and _MARK in record.__dict__:
                 # There is a handler: the bridge.
                 return
@@ -81,7 +83,7 @@ class Bridge:
         logging.Logger.callHandlers = callHandlers
         logging.StreamHandler.emit = stream_emit
 
-    def take(self, record: Any) -> bool:
+    def take(self, record: LogRecord) -> bool:
         """Send a record to the host; return `False` if it takes none: it is printed then."""
         try:
             if _MARK in record.__dict__:
@@ -104,7 +106,7 @@ class Bridge:
             _sink.warn("log", f"a log record cannot be sent: {type(error).__name__}: {error}")
         return True
 
-    def _wanted(self, record: Any, settings: _sink.Settings) -> bool:
+    def _wanted(self, record: LogRecord, settings: _sink.Settings) -> bool:
         name = str(record.name)
         if settings.levels:
             level = _level(name, settings.levels)
@@ -114,7 +116,7 @@ class Bridge:
             return settings.allows(name)
         return True
 
-    def _send(self, record: Any) -> None:
+    def _send(self, record: LogRecord) -> None:
         try:
             message = record.getMessage()
         except Exception as error:
@@ -172,14 +174,14 @@ class Bridge:
 class _Shown:
     """A value whose text is its `repr`."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self._value = value
 
     def __str__(self) -> str:
         return repr(self._value)
 
 
-def _reaches(logger: Any, root: Any) -> bool:
+def _reaches(logger: Logger | None, root: Logger) -> bool:
     """Return whether records of a logger reach the handlers of the root logger."""
     while logger is not None:
         if logger is root:
@@ -199,7 +201,7 @@ def _level(name: str, levels: dict[str, int]) -> int | None:
     return levels.get("")
 
 
-def _exception(record: Any) -> str | None:
+def _exception(record: LogRecord) -> str | None:
     parts: list[str] = []
     info: Any = record.exc_info
     error = info if isinstance(info, BaseException) else info[1] if info else None
@@ -219,7 +221,7 @@ def _exception(record: Any) -> str | None:
     return "…" + data[-_MAX_EXCEPTION + 3 :].decode("utf-8", "ignore")
 
 
-def _attributes(record: Any) -> dict[str, Any]:
+def _attributes(record: LogRecord) -> dict[str, Any]:
     extra = {
         key: value
         for key, value in record.__dict__.items()

@@ -13,6 +13,8 @@ from ._on_import import when_imported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from logging import LogRecord, StreamHandler
+    from types import ModuleType
     from typing import Any
 
 _MARK = "\x1e"
@@ -41,13 +43,13 @@ def outputs() -> set[tuple[int, int]]:
     return found
 
 
-def _install(logging: Any, outputs: set[tuple[int, int]]) -> None:
+def _install(logging: ModuleType, outputs: set[tuple[int, int]]) -> None:
     handler = getattr(logging, "StreamHandler", None)
     if handler is None:
         return
     original = handler.emit
 
-    def emit(self: Any, record: Any) -> None:
+    def emit(self: StreamHandler[Any], record: LogRecord) -> None:
         if not is_output(self.stream, outputs):
             original(self, record)
             return

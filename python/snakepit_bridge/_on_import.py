@@ -7,10 +7,11 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any
 
 
-def when_imported(name: str, callback: Callable[[Any], None]) -> None:
+def when_imported(name: str, callback: Callable[[ModuleType], None]) -> None:
     """Call `callback` with a module once it is loaded: now, or after its code has been executed."""
     loaded = sys.modules.get(name)
     if loaded is not None:
@@ -23,7 +24,7 @@ def when_imported(name: str, callback: Callable[[Any], None]) -> None:
 class _Finder:
     """A finder that delegates to all others, and calls back when the module has been executed."""
 
-    def __init__(self, name: str, callback: Callable[[Any], None]) -> None:
+    def __init__(self, name: str, callback: Callable[[ModuleType], None]) -> None:
         self._name = name
         self._callback = callback
 
@@ -42,7 +43,7 @@ class _Finder:
                 return spec
         return None
 
-    def _call(self, module: Any) -> None:
+    def _call(self, module: ModuleType) -> None:
         try:
             self._callback(module)
         except Exception as error:
@@ -55,7 +56,7 @@ class _Finder:
         if execute is None:
             return
 
-        def exec_module(module: Any) -> None:
+        def exec_module(module: ModuleType) -> None:
             execute(module)
             waiting = [f for f in sys.meta_path if type(f) is _Finder and f._name == name]
             for finder in reversed(waiting):

@@ -54,7 +54,7 @@ def annotations_of(function: Any) -> dict[str, Any]:
             return {}
 
 
-def _has_signature(function: Any) -> bool:
+def _has_signature(function: object) -> bool:
     try:
         return hasattr(function, "__signature__")
     except Exception:

@@ -30,10 +30,10 @@ class _OfTheCall:
     def __init__(self) -> None:
         self._current: ContextVar[SessionContext | None] = ContextVar("session_context")
 
-    def __get__(self, adapter: Any, owner: Any = None) -> SessionContext | None:
+    def __get__(self, adapter: object, owner: type | None = None) -> SessionContext | None:
         return self._current.get(None)
 
-    def __set__(self, adapter: Any, context: SessionContext | None) -> None:
+    def __set__(self, adapter: object, context: SessionContext | None) -> None:
         self._current.set(context)
 
 
@@ -116,7 +116,7 @@ def _subject(tool: Tool, target: Target) -> Any:
     return getattr(tool.owner, "_adapter", tool.owner) or target.module
 
 
-def _declared(tool: Tool, subject: Any) -> bool:
+def _declared(tool: Tool, subject: object) -> bool:
     own = getattr(tool.function, "__thread_safe__", None)
     return bool(getattr(subject, "__thread_safe__", False) if own is None else own)
 

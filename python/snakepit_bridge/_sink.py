@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import ContextVar
+    from types import ModuleType
     from typing import Any
 
 EVENT, SPAN, LOG, MEASUREMENT = 1, 2, 3, 4
@@ -23,7 +24,7 @@ MAX_RECORD = 16 * 1024
 _LIMITS = (1024, 256, 64)
 
 #: Trace context, call and correlation id outside of a call.
-Place = tuple["bytes | None", int, "str | None"]
+Place = tuple[bytes | None, int, str | None]
 NOWHERE: Place = (None, 0, None)
 
 
@@ -61,7 +62,7 @@ class Settings:
         return any(matches(pattern, name) for pattern in self.allow for name in names)
 
 
-def _texts(values: Any) -> tuple[str, ...]:
+def _texts(values: object) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)):
         return ()
     return tuple([value for value in values if isinstance(value, str)])
@@ -91,7 +92,7 @@ class _Queue:
 
     __slots__ = ("flush", "pack", "put", "read", "span", "state", "trace", "unpack", "version")
 
-    def __init__(self, native: Any) -> None:
+    def __init__(self, native: ModuleType) -> None:
         """Read the functions; raises `AttributeError` if the extension has no queue."""
         self.put: Callable[[int, bytes], bool] = native.telemetry_put
         self.flush: Callable[[], None] = native.telemetry_flush
@@ -114,7 +115,7 @@ _listeners: list[Callable[[Settings], None]] = []
 _warned: set[str] = set()
 
 
-def attach(native: Any) -> bool:
+def attach(native: ModuleType) -> bool:
     """Send records through this extension from now on; return `False` if it has no queue."""
     global _queue
     try:

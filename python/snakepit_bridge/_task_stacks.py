@@ -15,9 +15,13 @@ from . import _aio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
+    from ._loop_types import Server
+
     Frames = list[tuple[str, int, str]]
+    Task = asyncio.Task[Any]
 
 #: Most tasks that are examined; most frames of each.
 _MAX_TASKS = 64
@@ -39,10 +43,10 @@ _AWAIT_CODE = getattr(_AWAIT, "__code__", None)
 _GATHERING: Any = getattr(asyncio.tasks, "_GatheringFuture", None)
 
 #: Native servers of event loops that many calls share.
-_servers: list[Any] = []
+_servers: list[Server] = []
 
 
-def serves(server: Any) -> None:
+def serves(server: Server) -> None:
     """Examine the tasks of this server from now on."""
     _servers.append(server)
 
@@ -55,7 +59,7 @@ def look() -> list[tuple[int, int, str, Frames]]:
     out: list[tuple[int, int, str, Frames]] = []
     for server in _servers:
         for call, task in server.tasks(_MAX_TASKS):
-            awaited: list[Any] = []
+            awaited: list[Task] = []
             frames = _stack(_coroutine(task), awaited)
             if frames:
                 out.append((call, 0, "", frames))
@@ -74,7 +78,7 @@ def look() -> list[tuple[int, int, str, Frames]]:
     return out
 
 
-def _branch(tasks: list[Any]) -> Frames:
+def _branch(tasks: list[Task]) -> Frames:
     """Return the first of several tasks, to be put on the thread's frames; `×2` for equal ones."""
     stacks = [_stack(_coroutine(task), []) for task in tasks[:_MAX_TASKS]]
     frames = stacks[0]
@@ -85,12 +89,12 @@ def _branch(tasks: list[Any]) -> Frames:
     return frames
 
 
-def _coroutine(task: Any) -> Any:
+def _coroutine(task: object) -> Any:
     """Return the coroutine of a task, also for a class that overrides `get_coro`."""
     return _TASK.get_coro(task) if issubclass(type(task), _TASK) else None
 
 
-def _stack(awaited: Any, tasks: list[Any]) -> Frames:
+def _stack(awaited: Any, tasks: list[Task]) -> Frames:
     """Return the frames of a chain of coroutines; adds tasks that its end waits for to `tasks`."""
     frames: Frames = []
     seen: set[int] = set()
@@ -132,7 +136,7 @@ def _is_ours(file: str) -> bool:
     return file.endswith(("/snakepit_bridge/_concurrent.py", "/snakepit_bridge/_aio.py"))
 
 
-def _referent(between: Any) -> Any:
+def _referent(between: object) -> Any:
     for referent in gc.get_referents(between):
         kind = type(referent)
         if kind in (CoroutineType, GeneratorType, AsyncGeneratorType):
@@ -142,7 +146,7 @@ def _referent(between: Any) -> Any:
     return None
 
 
-def _tasks_of(future: Any) -> list[Any]:
+def _tasks_of(future: Any) -> list[Task]:
     """Return the tasks behind a future."""
     if issubclass(type(future), _TASK):
         return [future]
@@ -151,7 +155,7 @@ def _tasks_of(future: Any) -> list[Any]:
     return []
 
 
-def _tasks_in(frame: FrameType) -> list[Any]:
+def _tasks_in(frame: FrameType) -> list[Task]:
     """Return the tasks that a function of asyncio waits for through its own future."""
     code = frame.f_code
     if not code.co_filename.endswith(("/asyncio/tasks.py", "/asyncio/taskgroups.py")):
@@ -166,6 +170,6 @@ def _tasks_in(frame: FrameType) -> list[Any]:
     return []
 
 
-def _pending(futures: Any) -> list[Any]:
+def _pending(futures: Iterable[Any]) -> list[Task]:
     tasks = [one for one in list(futures) if issubclass(type(one), _TASK)]
     return [task for task in tasks if not _FUTURE.done(task)]

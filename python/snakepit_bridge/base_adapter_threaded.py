@@ -20,6 +20,7 @@ from .base_adapter import BaseAdapter, ToolMetadata, tool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -60,7 +61,12 @@ class _Tracked:
             raise
         return self._number
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         # A stream that is closed early has not failed.
         failed = kind is not None and not issubclass(kind, GeneratorExit)
         self._adapter._requests.end_request(self._number, failed=failed)

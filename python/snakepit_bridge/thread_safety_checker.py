@@ -76,7 +76,7 @@ class ThreadSafetyChecker:
             _active = self._previous.pop()
 
     def track_execution(
-        self, method_name: str, owner: Any = None, *, safe: bool | None = None
+        self, method_name: str, owner: object = None, *, safe: bool | None = None
     ) -> Any:
         """Return a context manager that reports one run of a method.
 
@@ -90,7 +90,7 @@ class ThreadSafetyChecker:
         name = method_name if owner is None else f"{type(owner).__qualname__}.{method_name}"
         return Execution(self, name, owner, safe)
 
-    def _enter(self, name: str, owner: Any, thread: int, safe: bool) -> None:
+    def _enter(self, name: str, owner: object, thread: int, safe: bool) -> None:
         key = name if owner is None else id(owner)
         with self._lock:
             method = self._methods.setdefault(name, MethodRuns())
@@ -119,7 +119,7 @@ class ThreadSafetyChecker:
             self._leave(name, owner, thread, 0.0)
             raise
 
-    def _leave(self, name: str, owner: Any, thread: int, seconds: float) -> None:
+    def _leave(self, name: str, owner: object, thread: int, seconds: float) -> None:
         key = name if owner is None else id(owner)
         with self._lock:
             inside = self._inside.get(key)
@@ -187,7 +187,7 @@ class ThreadSafetyChecker:
                 setattr(target, name, self._watched(getattr(target, name), name, target))
         return target
 
-    def _watched(self, method: Any, name: str, owner: Any) -> Any:
+    def _watched(self, method: Any, name: str, owner: object) -> Any:
         return around(method, lambda _: self.track_execution(name, owner))
 
     def lock_waits(self, name: str) -> Callable[[float | None], None]:
