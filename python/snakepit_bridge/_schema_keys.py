@@ -65,7 +65,9 @@ def items(spec: tuple[Any, ...], schema: dict[str, Any]) -> dict[str, Any] | Non
     if kind == "limited":
         return items(spec[1], schema)
     if kind == "made":
-        return None if spec[4].__hash__ is None else schema
+        # Abstract classes of numpy have no hash, but the scalars that are made have one.
+        scalar = any(base.__name__ == "generic" for base in spec[4].__mro__)
+        return schema if scalar or spec[4].__hash__ is not None else None
     if kind in ("dataclass", "namedtuple", "model"):
         return None if spec[1].__hash__ is None else schema
     if kind == "vartuple":

@@ -133,6 +133,7 @@ LEAVES = [
     "collections.deque[int]", "collections.OrderedDict[str, int]", "collections.Counter[str]",
     "collections.defaultdict[int, List[int]]", "Annotated[collections.deque[int], at.MaxLen(2)]",
     "collections.deque", "collections.Counter", "typing.Iterator[int]", "typing.AsyncIterator[int]",
+    "frozenset[np.number]", "set[np.integer]",
 ]  # fmt: skip
 
 KEYS = [

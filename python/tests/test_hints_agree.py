@@ -30,6 +30,9 @@ REPRODUCIBLE = {"database": None, "deadline": None, "suppress_health_check": lis
 MANY = int(os.environ.get("SNAKEPIT_TEST_ANNOTATIONS", "0"))
 TOOLS, VALUES = (MANY, 100) if MANY else (80, 25)
 
+#: What pydantic says of a whole number that is written as a float beyond 64 bits.
+TOO_LONG = "exceeded maximum size"
+
 FORMATS = jsonschema.FormatChecker()
 for format, kind in {
     "fraction": fractions.Fraction,
@@ -123,7 +126,7 @@ def disagreement(worker, spec):
         # Bytes are no map, also where JSON writes them as one.
         marked = "$bytes" in repr(value) and got is not True and "got bytes" in got
         # JSON Schema has no words for what makes no array, and for keys that are equal numbers.
-        reasons = ("unequal lengths", "more than 64", "two of its keys are the same")
+        reasons = ("unequal lengths", "more than 64", "two of its keys are the same", TOO_LONG)
         no_array = wanted and any(reason in str(got) for reason in reasons)
         # A union names its kinds or what is wrong with one of them, not why this is no array.
         no_array = no_array or (wanted and (arrays or "ndarray" in str(got)) and is_ragged(value))
