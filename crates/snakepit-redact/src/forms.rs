@@ -24,9 +24,28 @@ pub(super) fn of(value: &str) -> BTreeSet<Vec<u8>> {
     forms.insert(Plain::of(value).text().as_bytes().to_vec());
     // Spaces are plus signs in the queries of URLs.
     forms.insert(value.replace(' ', "+").into_bytes());
+    forms.extend(behind_backslashes(value).map(String::into_bytes));
     forms.retain(|form| form.len() >= SHORTEST);
     forms.insert(value.as_bytes().to_vec());
     forms
+}
+
+/// Returns the value with escapes for what is not ASCII, as `backslashreplace` of Python writes it,
+/// if a backslash stands before such a character: two in a row look like one that is escaped.
+fn behind_backslashes(value: &str) -> Option<String> {
+    let pairs = value.chars().zip(value.chars().skip(1));
+    let mut pairs = pairs.filter(|(first, second)| *first == '\\' && !second.is_ascii());
+    pairs.next()?;
+    let mut written = String::new();
+    for c in value.chars() {
+        match u32::from(c) {
+            ..0x80 => written.push(c),
+            code @ ..0x100 => written.push_str(&format!("\\x{code:02x}")),
+            code @ ..0x1_0000 => written.push_str(&format!("\\u{code:04x}")),
+            code => written.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    Some(written)
 }
 
 /// Returns the base64 of the value inside that of a longer text: for each of the three positions of

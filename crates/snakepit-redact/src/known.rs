@@ -39,6 +39,17 @@ const SHORTEST_FOUND: usize = 8;
 /// The name of a variable that has a secret value.
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| regex(&format!("^(?:{KEY}){SUFFIX}$")));
 
+/// Other names of variables that often have a secret value, which then has a digit.
+static OFTEN: LazyLock<Regex> = LazyLock::new(|| {
+    regex(&format!(
+        "^(?i-u:(?:[a-z0-9]+_)*(?:pass|auth|(?:stripe|ssh|license|licence|openai|anthropic|gemini\
+         |sendgrid|mailgun|wandb|datadog|newrelic|webhook|service_role)_key)){SUFFIX}$"
+    ))
+});
+
+/// The name of a variable that may have a login in its value, such as `DATABASE_URL`.
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| regex("(?i-u:url|uri|dsn)$"));
+
 /// Passwords of examples and of development setups.
 const COMMON: &[&str] = &[
     "administrator",
@@ -143,12 +154,22 @@ impl Known {
         Self::with(SHARED)
     }
 
-    /// Creates a set from the variables whose names are names of secrets. Omits short values,
+    /// Creates a set from the variables whose names are names of secrets, and from the logins in
+    /// the values of those that are named after a URL. Omits short values,
     /// paths, numbers and common words.
     pub fn of_variables<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut known = Self::with(SHARED);
         for (name, value) in variables {
-            if VARIABLE.is_match(name) && is_telling(value) && known.add(value).is_err() {
+            let has_digit = || value.bytes().any(|byte| byte.is_ascii_digit());
+            let secret = if VARIABLE.is_match(name) || OFTEN.is_match(name) && has_digit() {
+                Some(value)
+            } else if ADDRESS.is_match(name) {
+                login(value)
+            } else {
+                None
+            };
+            let secret = secret.filter(|secret| is_telling(secret));
+            if secret.is_some_and(|secret| known.add(secret).is_err()) {
                 known.left_out += 1;
             }
         }
@@ -240,6 +261,17 @@ impl Known {
 
 fn has_characters(value: &str, least: usize) -> bool {
     value.chars().take(least).count() == least
+}
+
+/// Returns the password of a URL, or a key of 16 and more characters in place of a user.
+fn login(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    match user.split_once(':') {
+        Some((_, password)) if !password.is_empty() => Some(password),
+        _ => Some(user.trim_end_matches(':')).filter(|key| has_characters(key, 16)),
+    }
 }
 
 /// Returns `true` if a value is distinct from ordinary words.

@@ -166,6 +166,9 @@ fn backslash(rest: &[u8]) -> Option<(usize, Meant)> {
         b'v' => '\u{b}',
         b'e' | b'E' => '\u{1b}',
         b'0' => '\0',
+        // A backslash before a character that XML has written as a reference. A shell would have
+        // escaped the semicolon, too.
+        b'&' if entity(&rest[1..]).is_some() => return None,
         byte if byte == b' ' || byte.is_ascii_punctuation() => char::from(byte),
         _ => return None,
     };
@@ -231,6 +234,14 @@ mod tests {
         assert_eq!(all("&amp;quot;x&#34;&#x27;"), ["&quot;x\"'", "\"x\"'"]);
         assert_eq!(all(r"\u003cb\u{3e}\ud83d\ude00"), ["<b>\u{1f600}"]);
         assert_eq!(all(r"it'\''s a ''b''"), ["it's a 'b'"]);
+    }
+
+    #[test]
+    fn a_backslash_before_a_reference_stays() {
+        assert_eq!(all(r"a\&#201;d"), ["a\\\u{c9}d"]);
+        assert_eq!(all(r"a\&amp\;d")[0], "a&amp;d");
+        let traced = r"&amp;#x27;\&amp;#x27;&amp;#x27;";
+        assert_eq!(all(traced), [r"&#x27;\&#x27;&#x27;", r"'\''", "'"]);
     }
 
     #[test]

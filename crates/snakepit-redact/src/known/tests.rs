@@ -51,6 +51,26 @@ fn escaped_forms_of_a_value_are_masked() {
 }
 
 #[test]
+fn a_backslash_before_an_escaped_character_belongs_to_the_value() {
+    let known = known(&[
+        "Qa1Ws2\\\u{c9}d3Rf4",
+        "Zz1Wsw2\\\u{1f600}d3d4",
+        "U7BT4d'K4bLqt",
+    ]);
+    for text in [
+        r"Qa1Ws2\&#201;d3Rf4",
+        r"Qa1Ws2\&#xC9;d3Rf4",
+        r"Qa1Ws2\\xc9d3Rf4",
+        r"Qa1Ws2\\\\xc9d3Rf4",
+        r"Zz1Wsw2\&#128512;d3d4",
+        r"Zz1Wsw2\\U0001f600d3d4",
+        r"U7BT4d&amp;#x27;\&amp;#x27;&amp;#x27;K4bLqt",
+    ] {
+        assert_eq!(known.mask(text), "<redacted>", "{text}");
+    }
+}
+
+#[test]
 fn base64_of_a_longer_text_hides_the_value() {
     use base64::Engine as _;
     let known = known(&["correcthorsebattery"]);
@@ -119,6 +139,46 @@ fn variables_with_names_of_secrets_have_known_values() {
     ] {
         assert_eq!(known.mask(text), text);
     }
+}
+
+#[test]
+fn keys_of_services_and_logins_in_addresses_are_known() {
+    let known = Known::of_variables([
+        ("STRIPE_KEY", "stripekey0123"),
+        ("DEPLOY_SSH_KEY_PROD", "sshkey012345"),
+        ("LICENSE_KEY", "license-0123"),
+        ("SUDO_PASS", "pass-word-0123"),
+        ("X_AUTH", "authauth0123"),
+        ("DATABASE_URL", "postgres://user:p%40ssw0rd-9@host/db"),
+        (
+            "SENTRY_DSN",
+            "https://0123456789abcdef0123@o1.ingest.sentry.io/2",
+        ),
+        ("REDIS_URL", "redis://:redis-pass-1@host:6379"),
+    ]);
+    for text in [
+        "stripekey0123",
+        "sshkey012345",
+        "license-0123",
+        "pass-word-0123",
+        "authauth0123",
+        "p%40ssw0rd-9",
+        "p@ssw0rd-9",
+        "0123456789abcdef0123",
+        "redis-pass-1",
+    ] {
+        assert_eq!(known.mask(text), MASK, "{text}");
+    }
+    let known = Known::of_variables([
+        ("SORT_KEY", "created_at_0"),
+        ("PUBLIC_KEY", "0123456789ab"),
+        ("X_AUTH", "kerberos"),
+        ("COMPASS", "north-0123"),
+        ("BASE_URL", "https://example.org/a:b@c0123456789abcdef"),
+        ("DATABASE_URL", "postgres://postgres:postgres@localhost/db"),
+        ("GIT_URL", "ssh://git@host/x"),
+    ]);
+    assert_eq!(known.read().len(), 0);
 }
 
 /// Asserts that nothing of a value is left of its form in a text.

@@ -1,16 +1,19 @@
 //! The values of one set, and their places in a text.
 
 use std::collections::BTreeSet;
-use std::ops::{Deref, Range};
+use std::ops::{Bound, Deref, Range};
 use std::sync::OnceLock;
 
 use aho_corasick::automaton::Automaton as _;
 use aho_corasick::nfa::contiguous::{Builder, NFA};
 use aho_corasick::{Anchored, MatchKind};
 
-use super::{Limits, Refused, SHORTEST_FOUND, has_characters};
+use super::{Limits, Refused, SHORTEST, SHORTEST_FOUND, has_characters};
 use crate::forms;
 use crate::unescape::layers;
+
+/// Largest number of ellipses in a text before which the beginnings of values are searched for.
+const CUTS: usize = 16;
 
 /// Values with the automaton that finds their forms.
 #[derive(Default)]
@@ -19,7 +22,16 @@ pub(super) struct Values {
     bytes: usize,
     /// Built at the first search after a change. `None` in it if it would be too large, which so
     /// many bytes are not.
-    finder: OnceLock<Option<NFA>>,
+    finder: OnceLock<Option<Finder>>,
+}
+
+/// The forms of all values of a set, and the automaton that finds them.
+struct Finder {
+    forms: BTreeSet<Vec<u8>>,
+    /// The forms from their ends on.
+    backwards: BTreeSet<Vec<u8>>,
+    longest: usize,
+    automaton: NFA,
 }
 
 impl Values {
@@ -40,13 +52,23 @@ impl Values {
         Ok(())
     }
 
-    fn finder(&self) -> Option<&NFA> {
+    fn finder(&self) -> Option<&Finder> {
         let build = || {
             let forms = self.values.iter().flat_map(|value| parts(value));
             let forms: BTreeSet<Vec<u8>> = forms.collect();
             let mut builder = Builder::new();
             builder.match_kind(MatchKind::Standard).prefilter(false);
-            builder.build(&forms).ok()
+            let automaton = builder.build(&forms).ok()?;
+            let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
+            let backwards = forms
+                .iter()
+                .map(|form| form.iter().rev().copied().collect());
+            Some(Finder {
+                backwards: backwards.collect(),
+                forms,
+                longest,
+                automaton,
+            })
         };
         self.finder.get_or_init(build).as_ref()
     }
@@ -70,37 +92,118 @@ pub(super) fn occurrences(
     mut found: impl FnMut(Range<usize>),
 ) {
     let finders: Vec<_> = sets.iter().filter_map(|set| set.finder()).collect();
+    let mut found = |mut span: Range<usize>| {
+        // A form that is not UTF-8 may end within a character.
+        while !text.is_char_boundary(span.start) {
+            span.start -= 1;
+        }
+        while !text.is_char_boundary(span.end) {
+            span.end += 1;
+        }
+        found(span);
+    };
     for finder in &finders {
-        find(finder, text.as_bytes(), &mut found);
+        finder.find(text.as_bytes(), &mut found);
     }
     layers(text, |layer| {
         for finder in &finders {
-            find(finder, &layer.text, &mut |span| {
-                let mut span = layer.place(&span);
-                // A form that is not UTF-8 may end within a character.
-                while !text.is_char_boundary(span.start) {
-                    span.start -= 1;
-                }
-                while !text.is_char_boundary(span.end) {
-                    span.end += 1;
-                }
-                found(span);
-            });
+            finder.find(&layer.text, &mut |span| found(layer.place(&span)));
         }
     });
 }
 
-/// Passes the longest form that ends at each byte, so that none is hidden by one that it overlaps.
-fn find(finder: &NFA, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
-    let mut state = finder
-        .start_state(Anchored::No)
-        .expect("the automaton has an unanchored start");
-    for (at, byte) in text.iter().enumerate() {
-        state = finder.next_state(Anchored::No, state, *byte);
-        if finder.is_match(state) {
-            // The first form of a state is its longest one.
-            let length = finder.pattern_len(finder.match_pattern(state, 0));
-            found(at + 1 - length..at + 1);
+impl Finder {
+    fn find(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
+        self.whole(text, found);
+        self.cut(text, found);
+    }
+
+    /// Passes the longest form that ends at each byte, so that none is hidden by one that it
+    /// overlaps.
+    fn whole(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
+        let finder = &self.automaton;
+        let mut state = finder
+            .start_state(Anchored::No)
+            .expect("the automaton has an unanchored start");
+        for (at, byte) in text.iter().enumerate() {
+            state = finder.next_state(Anchored::No, state, *byte);
+            if finder.is_match(state) {
+                // The first form of a state is its longest one.
+                let length = finder.pattern_len(finder.match_pattern(state, 0));
+                found(at + 1 - length..at + 1);
+            }
+        }
+    }
+
+    /// Passes the parts of forms that a host or a worker has left when it cut a text: beginnings
+    /// before an ellipsis, and ends after it.
+    fn cut(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
+        const ELLIPSIS: &[u8] = "…".as_bytes();
+        for cut in places(text, ELLIPSIS).take(CUTS) {
+            let around =
+                |byte: &&u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
+            let (before, after) = (&text[..cut], &text[cut + ELLIPSIS.len()..]);
+            let quotes = before.iter().rev().take(8).take_while(around).count();
+            // The value itself may end with some of them.
+            let mut ends = (cut - quotes..=cut).rev();
+            let begun = ends.find_map(|end| Some((end, self.begun(&self.forms, &before[..end])?)));
+            if let Some((end, length)) = begun {
+                found(end - length..end);
+            }
+            let start = text.len() - after.len() + after.iter().take_while(around).count();
+            let end = text.len().min(start + self.longest);
+            let reversed: Vec<u8> = text[start..end].iter().rev().copied().collect();
+            if let Some(length) = self.begun(&self.backwards, &reversed) {
+                found(start..start + length);
+            }
+        }
+    }
+
+    /// Returns the length of the longest end of a text with which a form begins.
+    fn begun(&self, forms: &BTreeSet<Vec<u8>>, text: &[u8]) -> Option<usize> {
+        let most = text.len().min(self.longest);
+        (SHORTEST..=most).rev().find(|length| {
+            let part = &text[text.len() - length..];
+            let bounds = (Bound::Included(part), Bound::Unbounded);
+            let next = forms.range::<[u8], _>(bounds).next();
+            next.is_some_and(|form| form.starts_with(part))
+        })
+    }
+}
+
+/// Returns the places of a short text in another one.
+fn places<'t>(text: &'t [u8], part: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+    let windows = text.windows(part.len()).enumerate();
+    windows
+        .filter(move |(_, window)| *window == part)
+        .map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Known;
+
+    #[test]
+    fn parts_of_a_value_that_is_cut_are_masked_at_the_ellipsis() {
+        let known = Known::default();
+        known
+            .add("correct\"horse\nbattery staple")
+            .expect("it has room");
+        for (text, masked) in [
+            ("is `correct\"hor…`", "is `<redacted>…`"),
+            (r#"is "correct\"hors…""#, r#"is "<redacted>…""#),
+            (
+                r#"is "correct\"hors"…, which"#,
+                r#"is "<redacted>"…, which"#,
+            ),
+            (
+                "correct\"\n… 9 characters left out …\nry staple!",
+                "<redacted>\n… 9 characters left out …\n<redacted>!",
+            ),
+            ("a cor… of stap", "a cor… of stap"),
+            ("correct, …", "correct, …"),
+        ] {
+            assert_eq!(known.mask(text), masked, "{text}");
         }
     }
 }
