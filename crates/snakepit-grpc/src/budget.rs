@@ -46,8 +46,8 @@ pub(crate) fn check_repeats<'a>(
     let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) else {
         return Ok(());
     };
-    let start: String = twice.chars().take(60).collect();
-    let message = format!("variable {start:?} is requested more than once in one request");
+    let name = crate::convert::short_name(twice);
+    let message = format!("variable {name:?} is requested more than once in one request");
     let mut error = ToolError::new(ErrorCode::InvalidRequest, message);
     error.help = "request each variable once".to_owned();
     Err(error.into())

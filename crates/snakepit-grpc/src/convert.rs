@@ -210,9 +210,13 @@ pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     info
 }
 
-/// Returns the beginning of a name that a peer has chosen.
+/// Returns the beginning of a name that a peer has chosen. A mark, at which secrets are found,
+/// shows that it was cut.
 pub(crate) fn short_name(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
+    match name.char_indices().nth(MAX_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 fn tool_info(message: pb::ToolSpec) -> ToolInfo {

@@ -19,7 +19,7 @@ use snakepit_core::events::record::{
 use snakepit_core::events::{CustomEvent, Event, TraceContext, TraceState};
 use snakepit_core::id::{CallId, PoolName, WorkerId};
 
-use crate::convert::beginning;
+use crate::convert::{beginning, short_name};
 use crate::pb;
 
 /// Longest record in bytes.
@@ -199,8 +199,6 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     }
 
     fn log(&mut self, raw: raw::Log<'_>) -> Result<Log, Malformed> {
-        // Loggers have arbitrary names, so the name is only made printable.
-        let logger: String = raw.logger.chars().take(MAX_NAME).collect();
         Ok(Log {
             at: time(raw.at_ns),
             level: match raw.level {
@@ -210,9 +208,8 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
                 10.. => tracing::Level::DEBUG,
                 _ => tracing::Level::TRACE,
             },
-            logger: snakepit_core::printable::Printable(&logger)
-                .to_text()
-                .into(),
+            // Loggers have arbitrary names. They are made printable once secrets are masked.
+            logger: short_name(&raw.logger).into(),
             message: clip(&raw.message).to_owned(),
             exception: raw.exception.map(|text| clip(&text).to_owned()),
             attributes: raw.attributes.0,

@@ -300,8 +300,7 @@ impl Worker for PythonWorker {
         if !self.can.profile {
             return Err("its runtime has no profiler".to_owned());
         }
-        let begun = self.control.profile(profile).await?;
-        Ok(masked(begun, &self.reports.secrets))
+        masked(self.control.profile(profile).await, &self.reports.secrets)
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {

@@ -153,7 +153,7 @@ impl LinkProfile {
         };
         match part {
             Ok(Ok(part)) if part.refused.is_empty() => Ok(part),
-            Ok(Ok(part)) => Err(profile_data::plain(&part.refused)),
+            Ok(Ok(part)) => Err(profile_data::limited(&part.refused)),
             _ => Err("it did not answer in time".to_owned()),
         }
     }

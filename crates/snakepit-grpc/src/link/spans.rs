@@ -176,7 +176,7 @@ impl Spans {
             Ended::Good => None,
             Ended::Failed(code, "") => Some((code.to_owned(), code.to_owned())),
             Ended::Failed(code, kind) => {
-                let kind: String = kind.chars().take(256).collect();
+                let kind = crate::convert::short_name(kind);
                 Some((code.to_owned(), format!("{code}: {kind}")))
             }
             Ended::Lost(reason) => {

@@ -1,5 +1,5 @@
 //! Requests for the stacks of a worker's threads, and the answers. The answers come from the
-//! worker, so they are bounded and sanitised here.
+//! worker, so they are bounded here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,14 +90,14 @@ fn read(head: Bytes) -> Result<Stacks, String> {
         truncated |= thread.frames.len() > MAX_FRAMES;
         let frames = thread.frames.into_iter().take(MAX_FRAMES);
         ThreadStack {
-            name: plain(&thread.name),
+            name: limited(thread.name),
             id: thread.id,
             call: (thread.call > 0).then_some(thread.call),
             frames: frames
                 .map(|frame| StackFrame {
-                    file: plain(&frame.file),
+                    file: limited(frame.file),
                     line: frame.line,
-                    function: plain(&frame.function),
+                    function: limited(frame.function),
                 })
                 .collect(),
         }
@@ -106,11 +106,12 @@ fn read(head: Bytes) -> Result<Stacks, String> {
     Ok(Stacks { threads, truncated })
 }
 
-/// Sanitises a text that may be shown in a terminal or a log: replaces control characters and
-/// limits its length.
-fn plain(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().take(MAX_TEXT).map(clean).collect()
+/// Limits the length of a text. Its control characters are replaced once its secrets are masked.
+fn limited(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
             .unwrap();
         assert_eq!(second.answer().await, None);
         let stacks = first.answer().await.unwrap();
-        assert_eq!(stacks.threads[0].name, "Main\u{fffd}[31m");
+        assert_eq!(stacks.threads[0].name, "Main\u{1b}[31m");
         assert_eq!(stacks.threads[0].frames[0].line, 3);
         assert!(requests.lock().is_empty());
     }
@@ -188,7 +189,7 @@ mod tests {
             bytes[at] = byte;
             if let Ok(stacks) = read(bytes.into()) {
                 for thread in stacks.threads {
-                    prop_assert!(!thread.name.chars().any(char::is_control));
+                    prop_assert!(thread.name.chars().count() <= MAX_TEXT + 1);
                 }
             }
         }

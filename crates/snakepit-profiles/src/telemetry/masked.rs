@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use snakepit_core::events::CustomEvent;
 use snakepit_core::events::record::{Attribute, Attributes, Log, Measurement, Span, Text};
+use snakepit_core::printable::Printable;
 use snakepit_grpc::link::Mask as _;
 use snakepit_grpc::records::Record;
 use snakepit_redact::KeyLines;
@@ -65,6 +66,9 @@ fn mask_log(log: &mut Log, secrets: &Secrets, keys: &mut KeyLines) {
         secrets.redact(text);
     }
     text(&mut log.logger, secrets);
+    if let Cow::Owned(printable) = Printable(&log.logger).to_text() {
+        log.logger = printable.into();
+    }
     attributes(&mut log.attributes, secrets);
 }
 

@@ -114,7 +114,10 @@ fn examine(fields: &Fields) -> Result<(), JsonError> {
 
 /// Returns the first characters of a text.
 fn beginning(text: &str) -> String {
-    text.chars().take(40).collect()
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn examine_within(data_type: &DataType) -> Result<(), JsonError> {
