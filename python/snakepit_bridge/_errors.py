@@ -110,6 +110,11 @@ def safe(text: str) -> str:
     return _redact.redact_secrets(text)
 
 
+def _brief(text: str, limit: int) -> str:
+    """Return the beginning of a text; its secrets are masked before it is cut."""
+    return _text.begin(safe(_text.begin(text, limit + _text.MAX_SECRET)), limit)
+
+
 def _notes(error: BaseException) -> list[str]:
     try:
         notes: Any = getattr(error, "__notes__", None) or []
@@ -120,11 +125,11 @@ def _notes(error: BaseException) -> list[str]:
 
 def _help(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        parent, _, _ = error.name.rpartition(".")
-        if parent:
-            # Python looks for a module in a package that it has found.
-            return f"correct the name: `{parent}` exists, but has no module `{error.name}`"
         name = error.name
+        if "." in name:
+            # Python looks for a module in a package that it has found. The name stays whole: it may
+            # be a secret, a part of which is not found.
+            return f"correct the name: the package of `{name}` exists, but has no such module"
         return f"install `{name}` for {sys.executable}, or add its directory to the Python path"
     missing = _missing_variable(error)
     if missing:
@@ -153,7 +158,7 @@ def _missing_variable(error: BaseException) -> str:
     ):
         return ""
     name = error.args[0]
-    return safe(os.fsdecode(name)[:200]) if isinstance(name, (str, bytes)) else ""
+    return _brief(os.fsdecode(name), 200) if isinstance(name, (str, bytes)) else ""
 
 
 def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.MAX_TEXT) -> str:
@@ -245,6 +250,6 @@ def source_line(path: str, line: int) -> str:
     try:
         import linecache
 
-        return safe(linecache.getline(path, line).strip()[:400])
+        return _brief(linecache.getline(path, line).strip(), 400)
     except BaseException:
         return ""

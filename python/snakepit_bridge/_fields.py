@@ -32,13 +32,17 @@ _COUNTS = ("tokens", "tokencount")
 
 def name(given: object, what: str) -> str:
     """Return a name that the host accepts: other characters become `_`, with one warning."""
-    text = given if type(given) is str else str(given)
-    if 0 < len(text) <= _MAX_NAME and _ALLOWED.issuperset(text):
-        return text
-    fixed = "".join([char if char in _ALLOWED else "_" for char in text[:_MAX_NAME]]) or "unnamed"
+    asked = given if type(given) is str else str(given)
+    if 0 < len(asked) <= _MAX_NAME and _ALLOWED.issuperset(asked):
+        return asked
+    # Secrets are masked before the name is changed, so that they are found. As the host does in
+    # names, the mask then has no brackets.
+    shown = text(asked, _MAX_NAME + len("…".encode()))
+    plain = shown.replace(_redact.MASK, "redacted").removesuffix("…")
+    fixed = "".join([char if char in _ALLOWED else "_" for char in plain[:_MAX_NAME]]) or "unnamed"
     _sink.warn(
         f"name {what}",
-        f"the {what} name {text[:_MAX_NAME]!r} was changed to {fixed!r}: use 1 to {_MAX_NAME} "
+        f"the {what} name {shown!r} was changed to {fixed!r}: use 1 to {_MAX_NAME} "
         "letters, digits, spaces, `_`, `.`, `-` and `/`; others are changed without a warning",
     )
     return fixed
@@ -92,7 +96,7 @@ def number(value: object) -> int | float | None:
     return None
 
 
-#: Names of attributes that were seen, with their cleaned form and whether their values are secrets.
+#: Valid names of attributes that were seen, with themselves and whether their values are secrets.
 _seen: dict[str, tuple[str, bool]] = {}
 _MAX_SEEN_NAMES = 512
 
@@ -126,7 +130,8 @@ def attributes(given: Mapping[Any, Any] | None, room: int = MAX_ATTRIBUTES) -> d
 def _remembered(key: object) -> tuple[str, bool]:
     shown = name(key, "attribute")
     found = (shown, is_secret(shown))
-    if type(key) is str:
+    # A changed name is changed again each time: a tool may have named its secret meanwhile.
+    if shown == key and type(key) is str:
         if len(_seen) >= _MAX_SEEN_NAMES:
             _seen.clear()
         _seen[key] = found

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from . import _text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -149,7 +151,7 @@ def _options(pa: Any) -> Any:
 
 
 def _unwritable(error: Exception) -> Refused:
-    reason = str(error).partition("\n")[0][:200]
+    reason = _text.reason(error)
     return Refused("", f"cannot be written as Arrow: {reason}", "convert the column, and send it")
 
 
@@ -177,7 +179,7 @@ def decode(kind: int, data: Any, wanted: int) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+    return f"{type(error).__name__}: {_text.reason(error)}"
 
 
 def _made(kind: int, library: int, column: bool, data: Any) -> Any:

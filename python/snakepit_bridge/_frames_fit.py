@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _frames
+from . import _frames, _text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,4 +198,4 @@ def _kind(name: str) -> int:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
+    return _text.reason(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import _text
 from ._frames import Refused
 
 TYPE_CHECKING = False
@@ -69,8 +70,7 @@ def array(values: Any, path: str, pa: Any, pandas: Any) -> tuple[Any, dict[str, 
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise Refused(
             path,
-            "is a column of objects that Arrow does not support: "
-            f"{str(error).partition(chr(10))[0][:200]}",
+            f"is a column of objects that Arrow does not support: {_text.reason(error)}",
             "convert it, for example with `.astype(str)`",
         ) from None
     if name in _COMPARED:
@@ -113,7 +113,7 @@ def _compare(cells: list[Any], back: list[Any], path: str) -> None:
         if not _same(one, two):
             raise Refused(
                 f"{path}[{row}]",
-                f"would come back as {repr(two)[:80]}",
+                f"would come back as {_text.begin(repr(two), 80)}",
                 "make the cells alike: the same keys in each dict, one type in each list",
             )
 

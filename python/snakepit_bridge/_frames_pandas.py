@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from . import _frames_objects, _frames_zones
+from . import _frames_objects, _frames_zones, _text
 from ._frames import Refused
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def table(value: Any, pandas: Any, pa: Any) -> Any:
     try:
         back = from_table(made.slice(0, 0), False, pandas, pa)
     except Exception as error:
-        reason = str(error).partition("\n")[0][:200]
+        reason = _text.reason(error)
         raise Refused(
             "", f"has names or types that would not come back: {reason}", _RENAME
         ) from None
@@ -91,7 +91,7 @@ def _schema(frame: Any, arrays: list[Any], notes: dict[str, Any], indexed: bool,
     try:
         empty = pa.Schema.from_pandas(frame.iloc[:0], preserve_index=indexed or None)
     except Exception as error:
-        reason = str(error).partition("\n")[0][:200]
+        reason = _text.reason(error)
         raise Refused("", f"has names that Arrow does not support: {reason}", _RENAME) from None
     metadata = dict(empty.metadata)
     described = json.loads(metadata[b"pandas"])
@@ -174,7 +174,7 @@ def _array(values: Any, path: str, pa: Any, pandas: Any) -> tuple[Any, Any]:
             return pa.array(values.to_numpy(), from_pandas=False), None
         return pa.array(values.array, from_pandas=True), None
     except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
-        reason = f": {str(error).partition(chr(10))[0][:200]}"
+        reason = f": {_text.reason(error)}"
         if plain or str(dtype).startswith(("Sparse", "complex")):
             # The name of the type is reason enough.
             reason = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import _text
 from ._frames import POLARS_FRAME, POLARS_SERIES, Refused
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ def _stream(frame: Any, polars: Any) -> bytes:
     try:
         return frame.write_ipc_stream(None, compat_level=level).getvalue()
     except Exception as error:
-        reason = str(error).partition("\n")[0][:200]
+        reason = _text.reason(error)
         raise Refused("", f"cannot be written: {reason}", "convert the column") from None
 
 

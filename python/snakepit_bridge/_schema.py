@@ -189,7 +189,7 @@ class Scope:
         if annotation is not _Unknown:
             named = getattr(annotation, "__qualname__", None) or repr(annotation)
             self.unchecked.append(
-                f"`{str(named)[:80]}` is not a type that values are checked against"
+                f"`{_text.begin(str(named), 80)}` is not a type that values are checked against"
             )
         return ANY, {}
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 #: Most characters of a text in an error.
 MAX_TEXT = 64 * 1024
 
+#: Most characters of all secrets that a tool may name.
+MAX_SECRET = 8 * 1024
+
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -83,6 +86,16 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
         return text
     head, tail = limit // 4, limit - limit // 4
     return f"{text[:head]}\n… {len(text) - limit} characters left out …\n{text[-tail:]}"
+
+
+def begin(text: str, limit: int) -> str:
+    """Return the beginning of a text. A mark, at which secrets are found, shows that it was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def reason(error: BaseException) -> str:
+    """Return the beginning of the first line of an exception's text."""
+    return begin(str(error).partition("\n")[0], 200)
 
 
 def clean_doc(doc: object) -> str:

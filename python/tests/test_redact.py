@@ -126,3 +126,50 @@ def test_a_value_is_masked_in_each_way_to_write_it():
     for form in forms:
         shown = redact_secrets(form)
         assert MASK in shown and "<b" not in shown and "c/" not in shown and "9" not in shown, form
+
+
+LONG = "".join([f"{n:03d}abcdefg" for n in range(12)])
+
+
+def test_names_are_masked_before_they_are_changed_and_cut(monkeypatch):
+    warned = []
+    monkeypatch.setattr(_fields._sink, "warn", lambda key, text: warned.append(text))
+    # An attribute of this name was seen before its name was a secret.
+    assert list(_fields.attributes({"Hx7k!pQ2m@Zt9w": 1})) == ["Hx7k_pQ2m_Zt9w"]
+    warned.clear()
+    for value in ("Hx7k!pQ2m@Zt9w", LONG):
+        snakepit_bridge.mask_secret(value)
+    assert _fields.name("a.Hx7k!pQ2m@Zt9w", "instrument") == "a.redacted"
+    assert list(_fields.attributes({"Hx7k!pQ2m@Zt9w": 1})) == ["redacted"]
+    for before in (150, 200, 240):
+        assert (
+            _fields.name("x" * before + LONG, "span") == "x" * before + "redacted"[: 256 - before]
+        )
+    assert _fields.name("x" * 300 + LONG, "event") == "x" * 256
+    assert not any(part in text for text in warned for part in ("pQ2m", "000abc"))
+
+
+@pytest.mark.parametrize("value", ["Zq7Rt5Yy.Mn3Kp9Ws", LONG])
+def test_hints_hold_whole_names_or_masks(value):
+    hint = _errors._help(ModuleNotFoundError("none", name=value))
+    assert value in hint, "the host masks it"
+    assert not value.partition(".")[2] or f"`{value.partition('.')[0]}`" not in hint
+
+
+def test_a_variable_that_is_missing_is_masked_before_it_is_cut():
+    import os
+
+    snakepit_bridge.mask_secret(LONG)
+    try:
+        os.environ[f"{'x' * 150}{LONG}"]
+    except KeyError as error:
+        hint = _errors._help(error)
+    assert f"{'x' * 150}{MASK}" in hint and "000abc" not in hint
+
+
+def test_beginnings_show_where_they_are_cut():
+    long = f"{'x' * 195}{LONG}\nmore"
+    from snakepit_bridge import _text
+
+    assert _text.reason(ValueError(long)) == long[:199] + "…"
+    assert _text.begin("abc", 3) == "abc" and _text.begin("abcd", 3) == "ab…"

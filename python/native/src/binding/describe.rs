@@ -38,7 +38,7 @@ pub(crate) fn describe(value: &Bound<'_, PyAny>) -> String {
             .keys()
             .iter()
             .take(5)
-            .map(|key| key.to_string().chars().take(32).collect::<String>())
+            .map(|key| beginning(&key.to_string()))
             .collect();
         let dots = if dict.len() > 5 { ", …" } else { "" };
         return if keys.is_empty() {
@@ -52,4 +52,12 @@ pub(crate) fn describe(value: &Bound<'_, PyAny>) -> String {
         .name()
         .map_or_else(|_| "value".to_owned(), |name| name.to_string());
     format!("{} {value}", name.to_lowercase())
+}
+
+/// Returns the beginning of a key. A mark, at which secrets are found, shows that it was cut.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(32) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
