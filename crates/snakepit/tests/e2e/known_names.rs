@@ -13,7 +13,7 @@ use crate::worker_life::threads;
 
 const TOOLS: &str = r##"
 import logging, os, sys, threading
-from snakepit_bridge import mask_secret, telemetry, tool
+from snakepit_bridge import SessionContext, mask_secret, telemetry, tool
 
 __thread_safe__ = True
 NAME = "zq7Hidden8Value"
@@ -74,6 +74,38 @@ def gives(count: int) -> None:
 def tells(text: str) -> None:
     print("form", text, "by another", flush=True)
     os._exit(7)
+
+# With characters that are replaced in names, and longer than names in messages are.
+ODD = "odd\x01Value!" + "-of-many-parts" * 6
+
+@tool
+def hangs_with_controls() -> None:
+    mask_secret(ODD)
+    threading.current_thread().name = f"form {ODD}"
+    threading.Event().wait()
+
+@tool
+def names_what_changes() -> None:
+    mask_secret(ODD)
+    mask_secret(ODD[4:])
+    with telemetry.span("x" * 200 + ODD):
+        telemetry.counter(ODD).add(1)
+    print("form", ODD, flush=True)
+
+@tool
+def asks(context: SessionContext) -> None:
+    mask_secret(ODD[4:])
+    context.call_host_tool(ODD[4:])
+
+@tool
+def looks_up() -> None:
+    mask_secret(ODD[4:])
+    os.environ["x" * 150 + ODD[4:]]
+
+@tool
+def imports() -> None:
+    mask_secret("zq7Package.of9Module")
+    raise ModuleNotFoundError("form", name="zq7Package.of9Module")
 "##;
 
 const NAME: &str = "zq7Hidden8Value";
@@ -82,9 +114,9 @@ const GIVEN: &str = "v8Yr+2m/p=s\"5";
 fn snakepit(dir: &Path, settings: &[(&str, &str)], args: &[&str]) -> Output {
     fs::write(dir.join("tools.py"), TOOLS).unwrap();
     command(dir)
-        .envs(settings.iter().copied())
         .env("DB_PASSWORD_PROD", GIVEN)
         .env("SNAKEPIT_LOG", "trace")
+        .envs(settings.iter().copied())
         .args(args)
         .output()
         .unwrap()
@@ -101,6 +133,9 @@ fn is_safe(output: &Output, least: usize) {
         "from-the-start",
         "named-in-a-copy",
         "given-value",
+        "Value!",
+        "-of-many",
+        "zq7Package",
     ] {
         assert!(!text.contains(value), "{value}: {text}");
     }
@@ -127,6 +162,17 @@ fn no_name_is_shown(settings: &[(&str, &str)]) {
     is_safe(&run(&["call", "tools.py:forks"]), 2);
     // With the value that is named while the tools are loaded, as many as there can be.
     is_safe(&run(&["call", "tools.py:gives", "count=63"]), 1);
+    is_safe(
+        &run(&["call", "--timeout", "3s", "tools.py:hangs_with_controls"]),
+        1,
+    );
+    is_safe(&run(&["call", "tools.py:names_what_changes"]), 2);
+    is_safe(&run(&["call", "tools.py:looks_up"]), 2);
+    // The host's own events name the tool that is asked for.
+    let settings = [settings, &[("SNAKEPIT_LOG", "info")]].concat();
+    let asks = snakepit(dir.path(), &settings, &["call", "tools.py:asks"]);
+    is_safe(&asks, 2);
+    is_safe(&run(&["call", "tools.py:imports"]), 1);
 }
 
 #[test]
