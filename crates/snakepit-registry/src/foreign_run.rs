@@ -14,6 +14,7 @@ use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::identity::Scene;
 use crate::keeper::{self, Kept};
+use crate::origin;
 use crate::pulse::{self, Pulse};
 use crate::record::Record;
 use crate::recordings;
@@ -108,7 +109,8 @@ impl<'a> ForeignRun<'a> {
         let pulse = self.meta.as_ref().map(|meta| pulse::of(meta, here));
         match pulse.unwrap_or(Pulse::Unknown) {
             Pulse::Alive => true,
-            Pulse::Gone => false,
+            // The file may be changed or copied; the workers name the host that started them.
+            Pulse::Gone => origin::named_by_workers(self.id, here, tagged),
             Pulse::Unknown => match self.lock {
                 Lock::Theirs => true,
                 Lock::Ours(_) if self.meta.is_ok() => false,

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::identity::{ProcessIdentity, Scene};
 use crate::procfs;
 use crate::pulse::{self, Pulse};
+use crate::run_id::RunId;
+use crate::table::Tagged;
 
 /// The environment variable that names the host of a worker and the data directory of its run.
 pub const ORIGIN_VAR: &str = "SNAKEPIT_WORKER_ORIGIN";
@@ -44,6 +46,12 @@ impl Origin {
             && pulse::of_process(self.pid, None, self.start_ticks) == Pulse::Gone
     }
 
+    /// Returns `true` if the host certainly lives.
+    pub(crate) fn is_alive(&self, here: &Scene) -> bool {
+        self.scene.comparable(here)
+            && pulse::of_process(self.pid, None, self.start_ticks) == Pulse::Alive
+    }
+
     /// Encodes the origin as a value for the environment. The path comes last because it may
     /// contain any byte.
     pub(crate) fn value(&self) -> OsString {
@@ -76,6 +84,12 @@ impl Origin {
             data_dir: path.into(),
         })
     }
+}
+
+/// Returns `true` if a process of the run carries the identity of a host that lives.
+pub(crate) fn named_by_workers(run: RunId, here: &Scene, tagged: &[Tagged]) -> bool {
+    let mut origins = pulse::started_by(run, tagged).filter_map(Origin::of_process);
+    origins.any(|origin| origin.is_alive(here))
 }
 
 #[cfg(test)]

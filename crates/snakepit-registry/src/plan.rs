@@ -194,7 +194,8 @@ pub(crate) fn plan_as_far(
 ) -> io::Result<Plan> {
     let mut plan = Plan::default();
     let mut ended = Vec::new();
-    for record in records {
+    // A record of another run is in a copied directory: that run has its own.
+    for record in records.iter().filter(|record| record.cookie.run() == run) {
         match &record.identity {
             Some(identity)
                 if comparable && by_identity(&mut plan, record, identity, reach, table)? => {}

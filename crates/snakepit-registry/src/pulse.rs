@@ -65,15 +65,16 @@ pub(crate) fn of_process(pid: i32, pidfs_inode: Option<u64>, start_ticks: u64) -
 /// Returns `true` if a process of the run is still a child of the host that started it. The kernel
 /// reparents it when the host ends.
 pub(crate) fn seen_by_children(run: RunId, tagged: &[Tagged]) -> bool {
-    let started = |one: &&Tagged| {
-        one.cookies
-            .last()
-            .is_some_and(|last: &Cookie| last.run() == run)
+    started_by(run, tagged).any(has_its_host)
+}
+
+/// Returns the processes that the run itself has started.
+pub(crate) fn started_by(run: RunId, tagged: &[Tagged]) -> impl Iterator<Item = i32> {
+    let started = move |one: &&Tagged| {
+        let last = one.cookies.last();
+        last.is_some_and(|last: &Cookie| last.run() == run)
     };
-    tagged
-        .iter()
-        .filter(started)
-        .any(|one| has_its_host(one.pid))
+    tagged.iter().filter(started).map(|one| one.pid)
 }
 
 fn has_its_host(pid: i32) -> bool {

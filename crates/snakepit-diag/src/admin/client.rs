@@ -6,6 +6,7 @@ use futures_util::Stream;
 use futures_util::stream::StreamExt as _;
 use serde_json::Value as Json;
 use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Response, Status};
 
 use super::entries::{EventEntry, LogEntry, WorkerStacks};
 use super::hosts::RunningHost;
@@ -13,8 +14,8 @@ use super::pb::admin_client::AdminClient as Generated;
 use super::{AdminError, PROTOCOL, SOCKET, pb};
 use crate::{Report, untrusted_json};
 
-/// Time in which a live host must accept a connection and identify itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time in which a live host must accept a connection, and answer a request.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Interval between two checks of a stopped host.
 const LOOK: Duration = Duration::from_millis(20);
@@ -96,14 +97,7 @@ impl Client {
             .await
             .map_err(|_| gone())?;
         let mut inner = Generated::new(channel).max_decoding_message_size(SMALL);
-        let reply = tokio::time::timeout(PATIENCE, inner.host(pb::HostRequest {})).await;
-        let reply = reply.map_err(|_| AdminError::Silent {
-            run: run.clone(),
-            seconds: PATIENCE.as_secs(),
-        })?;
-        let reply = reply
-            .map_err(|status| AdminError::of(&run, &status))?
-            .into_inner();
+        let reply = answered(&run, PATIENCE, inner.host(pb::HostRequest {})).await?;
         if reply.protocol != PROTOCOL {
             return Err(AdminError::Version {
                 run,
@@ -142,7 +136,7 @@ impl Client {
         self.inner.clone().max_decoding_message_size(LARGEST)
     }
 
-    pub(super) fn failed(&self) -> impl Fn(tonic::Status) -> AdminError + use<> {
+    pub(super) fn failed(&self) -> impl Fn(Status) -> AdminError + use<> {
         let run = self.run.clone();
         move |status| AdminError::of(&run, &status)
     }
@@ -151,7 +145,7 @@ impl Client {
     /// workers.
     ///
     /// # Errors
-    /// [`AdminError::Gone`], [`AdminError::Refused`].
+    /// [`AdminError::Gone`], [`AdminError::Silent`], [`AdminError::Refused`].
     ///
     /// # Cancel safety
     /// Safe.
@@ -169,8 +163,8 @@ impl Client {
     /// # Cancel safety
     /// Safe.
     pub async fn look(&mut self) -> Result<Report, AdminError> {
-        let reply = self.large().report(pb::ReportRequest {}).await;
-        let reply = reply.map_err(self.failed())?.into_inner();
+        let mut large = self.large();
+        let reply = answered(&self.run, PATIENCE, large.report(pb::ReportRequest {})).await?;
         let read = untrusted_json::read(&reply.report, untrusted_json::REPORT);
         read.map_err(|error| AdminError::Refused {
             code: snakepit_core::error::ErrorCode::Protocol,
@@ -195,11 +189,10 @@ impl Client {
             wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
         };
         let failed = self.failed();
-        let stream = self.inner.stacks(request).await.map_err(self.failed())?;
+        let stream = answered(&self.run, PATIENCE, self.inner.stacks(request)).await?;
         // A host that sends more than it was asked for is not read further.
         let most = if worker.is_some() { 1 } else { usize::MAX };
         Ok(stream
-            .into_inner()
             .take(most)
             .map(move |item| item.map(WorkerStacks::from).map_err(&failed)))
     }
@@ -221,8 +214,8 @@ impl Client {
             follow,
         };
         let failed = self.failed();
-        let stream = self.inner.events(request).await.map_err(self.failed())?;
-        Ok(stream.into_inner().map(move |item| {
+        let stream = answered(&self.run, PATIENCE, self.inner.events(request)).await?;
+        Ok(stream.map(move |item| {
             let item = item.map_err(&failed)?;
             Ok(EventEntry {
                 number: item.number,
@@ -250,13 +243,12 @@ impl Client {
             follow,
         };
         let failed = self.failed();
-        let stream = self.inner.logs(request).await.map_err(self.failed())?;
+        let stream = answered(&self.run, PATIENCE, self.inner.logs(request)).await?;
         let most = match usize::try_from(tail) {
             Ok(tail) if tail > 0 && !follow => tail,
             _ => usize::MAX,
         };
         Ok(stream
-            .into_inner()
             .take(most)
             .map(move |item| item.map(LogEntry::from).map_err(&failed)))
     }
@@ -290,8 +282,10 @@ impl Client {
     /// # Cancel safety
     /// Once polled, the worker drains without the caller.
     pub async fn drain(&mut self, worker: &str) -> Result<(), AdminError> {
-        let reply = self.inner.drain(self.worker(worker)).await;
-        reply.map(drop).map_err(self.failed())
+        let request = self.worker(worker);
+        answered(&self.run, PATIENCE, self.inner.drain(request))
+            .await
+            .map(drop)
     }
 
     /// Requests that a worker cancel the call with this number.
@@ -306,9 +300,28 @@ impl Client {
             allow_actions: self.allow_actions,
             call,
         };
-        let reply = self.inner.cancel_call(request).await;
-        reply.map(drop).map_err(self.failed())
+        let reply = answered(&self.run, PATIENCE, self.inner.cancel_call(request)).await;
+        reply.map(drop)
     }
+}
+
+/// Waits up to `patience` for the answer to a request, or for the start of an answer that is a
+/// stream.
+///
+/// # Errors
+/// [`AdminError::Silent`] if it does not come in time, and the error that the host sends.
+pub(super) async fn answered<T>(
+    run: &str,
+    patience: Duration,
+    reply: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, AdminError> {
+    let reply = tokio::time::timeout(patience, reply).await;
+    let reply = reply.map_err(|_| AdminError::Silent {
+        run: run.to_owned(),
+        seconds: patience.as_secs(),
+    })?;
+    let reply = reply.map_err(|status| AdminError::of(run, &status))?;
+    Ok(reply.into_inner())
 }
 
 /// Converts a failed connection attempt into an error.

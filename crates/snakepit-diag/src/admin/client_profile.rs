@@ -5,6 +5,7 @@ use std::time::Duration;
 use snakepit_core::error::ErrorCode;
 use snakepit_core::worker::profiling::{ProfileReport, ProfiledThreads};
 
+use super::client::{PATIENCE, answered};
 use super::{AdminError, Client, pb};
 use crate::untrusted_json;
 
@@ -70,8 +71,10 @@ impl Client {
             }
             .into(),
         };
-        let reply = self.large().profile(request).await;
-        let reply = reply.map_err(self.failed())?.into_inner();
+        // The host waits for workers that are late, too.
+        let patience = what.duration.saturating_add(2 * PATIENCE);
+        let mut large = self.large();
+        let reply = answered(self.run(), patience, large.profile(request)).await?;
         untrusted_json::read(&reply.report, PROFILED).map_err(|error| AdminError::Refused {
             code: ErrorCode::Protocol,
             message: format!("the profile of the host cannot be read: {error}"),

@@ -1,8 +1,9 @@
 //! Columns of text.
 
-use std::fmt::Write as _;
-
 use snakepit_core::printable::Printable;
+
+/// Spaces between two columns.
+const GAP: usize = 2;
 
 /// A table of `N` columns, each as wide as its widest cell.
 #[derive(Clone, Debug)]
@@ -36,8 +37,10 @@ impl<const N: usize> Table<N> {
         for (index, row) in self.rows.iter().enumerate() {
             let mut line = indentation.to_owned();
             for (cell, width) in row.iter().zip(widths) {
-                // Writing to a `String` cannot fail.
-                let _ = write!(line, "{cell:width$}  ");
+                // A width in a format must fit in 16 bits, which a text of a host may exceed.
+                let padding = width - cell.chars().count() + GAP;
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', padding));
             }
             let line = line.trim_end();
             lines.push(match (index, colour) {

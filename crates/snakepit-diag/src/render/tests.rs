@@ -172,3 +172,15 @@ fn no_text_of_a_host_reaches_the_terminal_as_it_is() {
     assert_eq!(unsafe_lines.collect::<Vec<_>>(), Vec::<&str>::new());
     assert_eq!(evil.lines().count(), shown("a").lines().count(), "{evil}");
 }
+
+#[test]
+fn a_cell_may_be_longer_than_a_format_can_pad() {
+    let long = "w".repeat(70_000);
+    let mut table = Table::new(["worker", "state"]);
+    table.row([long.clone(), "idle".to_owned()]);
+    table.row(["short".to_owned(), "busy".to_owned()]);
+    let text = table.render("", false);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[1], format!("{long}  idle"));
+    assert_eq!(lines[2], format!("short{}busy", " ".repeat(69_997)));
+}

@@ -12,6 +12,9 @@ const BAR: usize = 16;
 /// Share of the samples below which a function is left out.
 const SMALLEST: f64 = 0.005;
 
+/// Largest number of levels below the first; stacks of workers have at most 512 frames.
+const DEEPEST: usize = 512;
+
 /// A function and the functions that it calls.
 #[derive(Debug)]
 struct Node<'a> {
@@ -77,6 +80,7 @@ fn node<'a, 'b>(
     node
 }
 
+/// Adds the lines of a level and of those below it, down to [`DEEPEST`].
 fn add(lines: &mut Vec<String>, mut level: Vec<Node<'_>>, whole: f64, depth: usize) {
     level.sort_by_key(|node| std::cmp::Reverse(node.count));
     for node in level {
@@ -94,7 +98,9 @@ fn add(lines: &mut Vec<String>, mut level: Vec<Node<'_>>, whole: f64, depth: usi
             node.frame.first_line,
             indent = depth * 2,
         ));
-        add(lines, node.calls, whole, depth + 1);
+        if depth < DEEPEST {
+            add(lines, node.calls, whole, depth + 1);
+        }
     }
 }
 

@@ -15,11 +15,14 @@ use tokio::net::UnixListener;
 
 use crate::support::Host;
 
-/// Serves one connection on which each request is answered with the messages for its method.
+/// Serves one connection on which each request is answered with the messages for its method, or
+/// never if there are none.
 pub(crate) async fn serve_as(listener: UnixListener, answers: impl Fn(&str) -> Vec<Vec<u8>>) {
     let answer = |request: hyper::Request<Incoming>| {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let messages = answers(method).into_iter().map(|message| {
+        let messages = answers(method);
+        let silent = messages.is_empty();
+        let messages = messages.into_iter().map(|message| {
             let length = u32::try_from(message.len()).unwrap().to_be_bytes();
             Frame::data(Bytes::from([&[0], &length[..], &message].concat()))
         });
@@ -30,7 +33,12 @@ pub(crate) async fn serve_as(listener: UnixListener, answers: impl Fn(&str) -> V
         let mut response = hyper::Response::new(StreamBody::new(body));
         let kind = HeaderValue::from_static("application/grpc");
         response.headers_mut().insert(CONTENT_TYPE, kind);
-        std::future::ready(Ok::<_, Infallible>(response))
+        async move {
+            if silent {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(response)
+        }
     };
     let (stream, _) = listener.accept().await.unwrap();
     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -129,6 +137,35 @@ async fn a_host_that_sends_more_than_was_asked_for_is_not_read_further() {
     });
     let error = failed.await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::AdminFailed, "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_stops_answering_is_reported_after_a_while() {
+    let mut host = Host::start(1).await;
+    drop(host.server.take());
+    type Asked<'a> = futures_util::future::BoxFuture<'a, Result<(), AdminError>>;
+    let requests: [fn(&mut Client) -> Asked<'_>; 6] = [
+        |client| Box::pin(async { client.report().await.map(drop) }),
+        |client| Box::pin(async { client.stacks(None, None, Duration::ZERO).await.map(drop) }),
+        |client| Box::pin(async { client.events("*", 0, true).await.map(drop) }),
+        |client| Box::pin(async { client.logs(None, None, 1, true).await.map(drop) }),
+        |client| Box::pin(async { client.drain("main-1").await }),
+        |client| Box::pin(async { client.cancel_call(1).await }),
+    ];
+    for request in requests {
+        let failed = asked(&host, Vec::new(), async |client| {
+            let mut client = client.allow_actions(true);
+            tokio::time::pause();
+            let failed = request(&mut client).await;
+            tokio::time::resume();
+            failed
+        });
+        let error = failed.await.unwrap_err();
+        assert!(
+            matches!(error, AdminError::Silent { seconds: 10, .. }),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

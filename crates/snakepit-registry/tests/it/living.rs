@@ -68,6 +68,19 @@ fn row_92_the_words_of_a_living_host_are_removed() {
 }
 
 #[test]
+fn row_92_the_words_of_a_living_host_name_another() {
+    damaged(|_, run| {
+        let text = fs::read(run.join("meta.json")).expect("read");
+        let mut meta: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        for gone in ["pid", "start_ticks", "pidfs_inode"] {
+            meta["host"][gone] = 4_000_000.into();
+        }
+        meta["host_pid"] = 4_000_000.into();
+        fs::write(run.join("meta.json"), meta.to_string()).expect("write");
+    });
+}
+
+#[test]
 fn row_92_the_database_of_a_living_host_is_removed() {
     damaged(|_, run| remove(&run.join("db/data.mdb")));
     damaged(|_, run| remove(&run.join("db")));

@@ -155,6 +155,16 @@ fn workers_and_daemons_are_killed_strangers_are_not() {
 }
 
 #[test]
+fn records_of_another_run_count_for_nothing() {
+    let World { cookie, table, .. } = world();
+    let copy = RunId::random().expect("randomness");
+    let records = [record("worker", cookie, Some(identity(WORKER, 1)))];
+    let tagged = table.tagged().expect("fake");
+    let plan = plan(copy, &records, true, &tagged, &table).expect("fake");
+    assert!(plan.targets.is_empty() && plan.left.is_empty(), "{plan:?}");
+}
+
+#[test]
 fn records_of_another_namespace_count_for_nothing_but_cookies_do() {
     let World {
         run,

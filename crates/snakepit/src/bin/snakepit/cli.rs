@@ -74,7 +74,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example: command = [\"snakepit\", \"lines\", \"./worker.sh\"]")]
     Lines(LinesOptions),
     /// Check interpreter, worker runtime, registry, containment and limits by using them
-    #[command(after_help = "Exit status 1 if a check failed.")]
+    #[command(
+        after_help = "It ends the processes and removes the run directories that dead hosts have left.\n\
+                      Exit status 1 if a check failed."
+    )]
     Doctor(DoctorOptions),
     /// Start workers in steps to find out how many this machine can run, and what breaks first
     #[command(
