@@ -245,13 +245,13 @@ fn sampler(sampling: Sampling) -> Sampler {
 /// Converts the limits for the provider of the application's own spans.
 fn span_limits(limits: &RecordLimits) -> SpanLimits {
     let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
-    let mut converted = SpanLimits::default();
-    converted.max_attributes_per_span = number(limits.span_attributes);
-    converted.max_events_per_span = number(limits.span_events);
-    converted.max_links_per_span = number(limits.span_links);
-    converted.max_attributes_per_event = number(limits.event_attributes);
-    converted.max_attributes_per_link = number(limits.link_attributes);
-    converted
+    SpanLimits {
+        max_attributes_per_span: number(limits.span_attributes),
+        max_events_per_span: number(limits.span_events),
+        max_links_per_span: number(limits.span_links),
+        max_attributes_per_event: number(limits.event_attributes),
+        max_attributes_per_link: number(limits.link_attributes),
+    }
 }
 
 fn refused(error: &opentelemetry_otlp::ExporterBuildError) -> TelemetryError {

@@ -103,6 +103,10 @@ impl Sessions {
     /// # Errors
     /// [`StateError::SessionExists`], [`StateError::Quota`], [`StateError::Invalid`] id or time to
     /// live, [`StateError::Metadata`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are usually built in the call"
+    )]
     pub fn create(
         &self,
         id: impl Into<SessionId>,
@@ -190,6 +194,10 @@ impl Sessions {
     ///
     /// # Errors
     /// As [`create`](Self::create).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are usually built in the call"
+    )]
     pub fn get_or_create(
         &self,
         id: impl Into<SessionId>,

@@ -10,7 +10,7 @@ use crate::support::{LONG, call, config, ready, start};
 /// Time of a slow start: less than `start_timeout`.
 const SLOW: Duration = Duration::from_secs(5);
 
-fn times_out(result: Result<(), Error>) -> bool {
+fn times_out(result: &Result<(), Error>) -> bool {
     matches!(
         result,
         Err(Error::Timeout {
@@ -27,7 +27,7 @@ async fn one_ready_worker_and_all_of_them_are_awaited_separately() {
         .then(Script::Slow(SLOW));
     let pool = start(config(2), &profile);
     pool.await_ready(LONG).await.unwrap();
-    assert!(times_out(pool.await_all_ready(SLOW / 2).await));
+    assert!(times_out(&pool.await_all_ready(SLOW / 2).await));
     call(&pool, "echo").await.unwrap();
     pool.await_all_ready(LONG).await.unwrap();
 }
@@ -40,7 +40,7 @@ async fn after_a_death_all_workers_are_ready_again_once_the_replacement_is() {
     call(&pool, "die").await.unwrap_err();
     profile.started(3).await;
     pool.await_ready(Duration::ZERO).await.unwrap();
-    assert!(times_out(pool.await_all_ready(SLOW / 2).await));
+    assert!(times_out(&pool.await_all_ready(SLOW / 2).await));
     pool.await_all_ready(LONG).await.unwrap();
 }
 
@@ -51,7 +51,7 @@ async fn a_pool_without_workers_is_ready_once_one_has_started() {
     profile.otherwise(Script::Slow(SLOW));
     call(&pool, "die").await.unwrap_err();
     profile.started(2).await;
-    assert!(times_out(pool.await_ready(SLOW / 2).await));
+    assert!(times_out(&pool.await_ready(SLOW / 2).await));
     pool.await_ready(LONG).await.unwrap();
 }
 

@@ -12,9 +12,10 @@ pub(super) fn build(
     defaults: &RawPool,
     location: Option<String>,
 ) -> Result<PoolBuilder, BuildError> {
+    let name = PoolName::from(name);
     let invalid = |key: &str, message: String, help: &str| {
         let error = crate::error::config_error(ErrorCode::InvalidConfig, key, message, help);
-        BuildError::in_pool(error, &PoolName::from(name.as_str()), location.clone())
+        BuildError::in_pool(error, &name, location.clone())
     };
     // Those among the defaults are for the other pools.
     if let Some(key) = python_key(&own) {
@@ -47,7 +48,7 @@ pub(super) fn build(
         .working_dir
         .filter(raw::is_set)
         .map(|dir| dir.relative());
-    let mut config = PoolConfig::new(name.as_str());
+    let mut config = PoolConfig::new(name.clone());
     raw.limits.apply(&mut config);
     let text = |word: &figment::value::magic::RelativePathBuf| {
         word.original().to_string_lossy().into_owned()
@@ -63,7 +64,7 @@ pub(super) fn build(
             command.slots = raw.slots.and_then(|slots| slots.0).unwrap_or(command.slots);
             command.ready = ready.unwrap_or_default();
         })
-        .located(location.clone());
+        .located(location);
     pool.check()?;
     Ok(pool)
 }

@@ -18,6 +18,7 @@ use crate::support::{LONG, root};
 
 /// Returns the directory of the packages that workers in Node use, after installing them. `None`
 /// if Node is not there, which is an error in continuous integration (`CI=true`).
+#[expect(clippy::print_stderr, reason = "a skipped test prints its reason")]
 fn packages() -> Option<PathBuf> {
     let example = root().join("examples/workers/node");
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("node");

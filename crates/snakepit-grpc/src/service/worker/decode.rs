@@ -30,7 +30,7 @@ pub(super) fn response(tool: &str, answer: pb::ExecuteToolResponse) -> Result<Pa
     } else {
         apart(answer.result, answer.binary_result)
     };
-    read.map_err(|problem| unreadable(tool, "result", problem))
+    read.map_err(|problem| unreadable(tool, "result", &problem))
 }
 
 /// Converts a chunk of a stream. `None` for the empty one that only marks the end.
@@ -52,7 +52,7 @@ pub(super) fn chunk(tool: &str, chunk: pb::ToolChunk) -> Result<Option<Payload>,
         in_one_piece(chunk.data, chunk.encoding)
     };
     let read = read.map(Some);
-    read.map_err(|problem| unreadable(tool, "chunk", problem))
+    read.map_err(|problem| unreadable(tool, "chunk", &problem))
 }
 
 /// A defect of an answer, and the remedy.
@@ -116,7 +116,7 @@ fn encode(value: &Value) -> Result<Payload, Problem> {
     Payload::encode(value).map_err(|error| Problem::new(error.to_string()))
 }
 
-fn unreadable(tool: &str, what: &str, problem: Problem) -> CallError {
+fn unreadable(tool: &str, what: &str, problem: &Problem) -> CallError {
     let message = format!(
         "a {what} of tool `{tool}` cannot be read: {}",
         problem.message

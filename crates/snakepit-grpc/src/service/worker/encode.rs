@@ -97,7 +97,7 @@ impl GrpcWorker {
                 return Err(unnamed(tool, "arguments whose names are no texts"));
             };
             if let Value::Bytes(data) = value {
-                message.binary_parameters.insert(name, data.into());
+                message.binary_parameters.insert(name, data);
             } else {
                 let any = any::write(&value, self.limit).map_err(unfit)?;
                 message.parameters.insert(name, any);

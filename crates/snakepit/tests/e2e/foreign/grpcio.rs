@@ -13,6 +13,7 @@ use crate::support::{LONG, root};
 
 /// Returns the interpreter, and the directory of the stubs that it has generated. `None` if grpcio
 /// is not there, which is an error in continuous integration (`CI=true`).
+#[expect(clippy::print_stderr, reason = "a skipped test prints its reason")]
 fn grpcio() -> Option<(PathBuf, tempfile::TempDir)> {
     let requirements = root().join("python/tests/grpc/requirements.txt");
     let python = match interpreter(&requirements, "grpcio-worker-venv") {
