@@ -30,6 +30,8 @@ const FEATURES: &[(&str, &str)] = &[
     ("snakepit-diag", "web"),
     ("snakepit", "diag"),
     ("snakepit", "telemetry"),
+    ("snakepit", "command"),
+    ("snakepit", "cli"),
 ];
 
 type Step = (&'static str, fn() -> Result<()>);
