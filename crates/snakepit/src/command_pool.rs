@@ -43,7 +43,7 @@ impl PoolBuilder {
         })
     }
 
-    /// Sets the sign by which a worker of a command tells that it is ready.
+    /// Sets the way in which a worker of a command reports that it is ready.
     #[must_use]
     pub fn ready(self, ready: Readiness) -> Self {
         self.configure_command(|command| command.ready = ready)

@@ -28,7 +28,7 @@ pub struct CommandConfig {
     pub inherit_env: Vec<String>,
     /// Calls that one worker runs at the same time.
     pub slots: NonZeroU16,
-    /// The sign by which a worker tells that it is ready, and where it listens.
+    /// The way in which a worker reports that it is ready, and its address.
     pub ready: Readiness,
     /// True if workers end when this process ends, in whatever way (the default).
     pub dependent: bool,
@@ -64,7 +64,7 @@ impl CommandConfig {
     }
 }
 
-/// The sign by which a worker tells that it is ready, and where it listens.
+/// The way in which a worker reports that it is ready, and its address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Readiness {

@@ -24,7 +24,7 @@ pub(super) struct Signs {
     pub(super) kind: Readiness,
     pub(super) socket: PathBuf,
     pub(super) file: PathBuf,
-    /// What follows the prefix in the lines that have it.
+    /// Texts after the prefix, of the lines that have it.
     pub(super) lines: mpsc::Receiver<String>,
 }
 

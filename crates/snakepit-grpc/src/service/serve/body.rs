@@ -21,8 +21,8 @@ use super::places::Place;
 use super::reading::Reader;
 use super::received::Messages;
 
-/// Largest part of an answer that is sent at once, so that a client that reads slowly is told from
-/// one that reads nothing.
+/// Largest part of an answer in bytes that is sent at once. It distinguishes a client that reads
+/// slowly from one that reads nothing.
 const PART: usize = 256 << 10;
 
 /// The body of an answer. It holds the place and the counted bytes of its request.

@@ -119,7 +119,7 @@ impl GrpcWorker {
         };
         if let Some(error) = ended {
             if let CallError::TooLarge { .. } = error {
-                // The rpc is over for this side, while its tools go on.
+                // The call of gRPC has ended here, but its tools go on.
                 self.cut("sent an answer above the limit in a batch");
             }
             results.resize_with(items.len(), || Err(error.clone()));

@@ -1,4 +1,4 @@
-//! Workers that misbehave: each error says what happened, the pool goes on, and nothing is left.
+//! Workers that misbehave: errors name the cause, the pool serves on, and no process is left.
 
 use std::net::TcpListener;
 use std::path::Path;

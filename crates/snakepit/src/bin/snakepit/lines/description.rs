@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use snakepit_grpc::pb;
 
-/// What an executable says of itself.
+/// Description that an executable gives of itself.
 #[derive(Debug, Deserialize)]
 pub(super) struct Description {
     pub(super) tools: Vec<Tool>,
