@@ -26,6 +26,24 @@ class Growing(enum.Enum):
         return 1
 
 
+class Moving(enum.Enum):
+    A = 1
+
+    @property
+    def value(self):
+        CHANGING.pop("a", None)
+        CHANGING.pop("c", None)
+        CHANGING.update(a=1, d=4)
+        return 1
+
+
+@tool
+def moving():
+    CHANGING.clear()
+    CHANGING.update(a=Moving.A, b=2, c=3)
+    return CHANGING
+
+
 @tool
 def changing():
     CHANGING.clear()
@@ -66,6 +84,10 @@ def test_a_dictionary_that_changes_while_it_is_sent_is_an_error_of_the_call(work
     assert caught.value.code == "SP2007"
     assert "changed while it was being sent" in str(caught.value)
     assert worker.call("echo", x=1) == 1
+
+
+def test_a_dictionary_is_sent_as_it_was_when_its_first_entry_is_read(worker):
+    assert worker.call("moving") == {"a": 1, "b": 2, "c": 3}
 
 
 def test_a_forked_child_never_answers_for_the_worker(worker):

@@ -126,9 +126,10 @@ fn leaks(masked: &str, text: &str, value: &str) -> bool {
     let chars: Vec<char> = value.chars().collect();
     let outside = text.replace(value, "");
     let telling = |part: &&[char]| part.iter().any(|c| c.is_alphanumeric());
+    let masked = masked.replace("<redacted>", "\0");
     chars.windows(5).filter(telling).any(|part| {
         let part = String::from_iter(part);
-        masked.contains(&part) && !outside.contains(&part) && !"<redacted>".contains(&part)
+        masked.contains(&part) && !outside.contains(&part)
     })
 }
 

@@ -200,27 +200,22 @@ fn unordered(
 
 fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     let depth = deeper(depth)?;
-    let count = dict.len();
-    write(out, Token::Map(count));
-    let mut written = 0;
-    let mut position = 0;
+    let entries = raw::entries(dict);
+    write(out, Token::Map(entries.len()));
     let mut plain = true;
-    // Reading an item may run user code (a property of an enum), which may change the dictionary.
-    while let Some((key, item)) = raw::dict_next(dict, &mut position) {
-        if written == count {
-            return Err(changed());
-        }
-        plain &= keys::is_plain(&key);
-        entry(&key, &item, written, out, depth)?;
-        written += 1;
+    for (index, (key, item)) in entries.iter().enumerate() {
+        plain &= keys::is_plain(key);
+        entry(key, item, index, out, depth)?;
     }
-    if written != count {
+    // Reading an item may have run user code (a property of an enum) that changed the dictionary.
+    if dict.len() != entries.len() {
         return Err(changed());
     }
     if plain {
         return Ok(());
     }
-    keys::distinct(dict.as_any(), dict.keys().iter(), depth, &keys::KEY)
+    let keys = entries.into_iter().map(|(key, _)| key);
+    keys::distinct(dict.as_any(), keys, depth, &keys::KEY)
 }
 
 /// Encodes a subclass of `dict` in the order of its `items()`: an `OrderedDict` has another order

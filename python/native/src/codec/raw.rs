@@ -8,30 +8,35 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyDict;
+use smallvec::SmallVec;
 
-/// Returns the entry of a dictionary at `position` and advances it; `position` begins at 0. PyO3's
-/// iterator panics if the dictionary changes between two steps; this function continues, and the
-/// caller counts the entries. Without the GIL, the dictionary is locked for the step, since another
-/// thread may change it.
-pub(crate) fn dict_next<'py>(
-    dict: &Bound<'py, PyDict>,
-    position: &mut ffi::Py_ssize_t,
-) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+/// The entries of a dictionary, of which most are small.
+pub(crate) type Entries<'py> = SmallVec<[(Bound<'py, PyAny>, Bound<'py, PyAny>); 8]>;
+
+/// Returns all entries of a dictionary, as they are at one moment: no Python code runs meanwhile,
+/// and without the GIL the dictionary is locked. Entries that are read one by one while the
+/// dictionary changes may repeat a key.
+pub(crate) fn entries<'py>(dict: &Bound<'py, PyDict>) -> Entries<'py> {
     with_critical_section(dict.as_any(), || {
+        let py = dict.py();
+        let mut entries = Entries::with_capacity(dict.len());
         let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let mut position = 0;
         // SAFETY: the dictionary is alive, locked, and this thread is attached. Key and value are
-        // borrowed, and get references of their own before anything else runs. `PyDict_Next` checks
-        // the position against the entries that exist now.
+        // borrowed, and get references of their own before anything else runs.
         unsafe {
-            if ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, &raw mut value) == 0 {
-                return None;
+            while ffi::PyDict_Next(
+                dict.as_ptr(),
+                &raw mut position,
+                &raw mut key,
+                &raw mut value,
+            ) != 0
+            {
+                let key = Bound::from_borrowed_ptr(py, key);
+                entries.push((key, Bound::from_borrowed_ptr(py, value)));
             }
-            let py = dict.py();
-            Some((
-                Bound::from_borrowed_ptr(py, key),
-                Bound::from_borrowed_ptr(py, value),
-            ))
         }
+        entries
     })
 }
 
