@@ -4,12 +4,11 @@ from .adapter import BaseAdapter, Cancelled, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._array import Array
-    from ._host_error import HostError
+    from ._arrays.array import Array
+    from ._host.errors import HostError
     from ._redact import mask_secret
-    from ._session import SessionContext
-    from ._session import SessionContext as Context
-    from ._variable import Change
+    from ._session.context import SessionContext, SessionContext as Context
+    from ._session.variable import Change
     from .base_adapter_threaded import ThreadSafeAdapter, thread_safe_method
     from .heartbeat import HeartbeatClient, HeartbeatConfig
     from .logging_config import configure_logging, get_logger
@@ -39,13 +38,13 @@ __version__ = "0.1.0"
 
 #: Places of names that not every worker needs.
 _LAZY = {
-    "Array": ("_array", "Array"),
-    "Change": ("_variable", "Change"),
-    "Context": ("_session", "SessionContext"),
+    "Array": ("_arrays.array", "Array"),
+    "Change": ("_session.variable", "Change"),
+    "Context": ("_session.context", "SessionContext"),
     "HeartbeatClient": ("heartbeat", "HeartbeatClient"),
     "HeartbeatConfig": ("heartbeat", "HeartbeatConfig"),
-    "HostError": ("_host_error", "HostError"),
-    "SessionContext": ("_session", "SessionContext"),
+    "HostError": ("_host.errors", "HostError"),
+    "SessionContext": ("_session.context", "SessionContext"),
     "ThreadSafeAdapter": ("base_adapter_threaded", "ThreadSafeAdapter"),
     "ZeroCopyRef": ("zero_copy", "ZeroCopyRef"),
     "configure_logging": ("logging_config", "configure_logging"),

@@ -2,7 +2,8 @@
 
 import sys
 
-from snakepit_bridge import _hooks, _loader
+from snakepit_bridge._load import loader
+from snakepit_bridge._observe import hooks
 
 try:
     from snakepit_bridge import _native
@@ -14,4 +15,4 @@ except ImportError as error:
 if sys.path[-1:] == [""]:
     # Move the working directory, which the host has put after the package, to its usual place.
     sys.path.insert(0, sys.path.pop())
-raise SystemExit(_native.run(_loader.guarded(_hooks.watched(_loader.load, _native))))
+raise SystemExit(_native.run(loader.guarded(hooks.watched(loader.load, _native))))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
-from ._catalog import Catalog
+from ._load.catalog import Catalog
 
 class Context:
     """The view that a tool has of its call."""

@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, overload
 
-    from ._session import SessionContext
+    from ._session.context import SessionContext
 
     F = TypeVar("F", bound=Callable[..., Any])
 

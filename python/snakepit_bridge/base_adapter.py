@@ -7,13 +7,13 @@ one instance lives in each worker and serves all calls; the original created one
 from __future__ import annotations
 
 from . import adapter as _adapter
-from ._tool import Sources, Tool
+from ._load.tool import Sources, Tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._session import SessionContext
+    from ._session.context import SessionContext
 
 __all__ = ["BaseAdapter", "ToolMetadata", "tool"]
 
@@ -79,7 +79,7 @@ class BaseAdapter(_adapter.BaseAdapter):
 
     def get_tools(self) -> list[Tool]:
         """Return the tools of this adapter as the host sees them."""
-        from ._collect import adapter_tools
+        from ._load.collect import adapter_tools
 
         return adapter_tools(self, Sources())
 

@@ -11,10 +11,10 @@ import threading
 from functools import wraps
 
 from . import thread_safety_checker as _checker
-from ._around import NOTHING, around
-from ._measured_lock import measured
-from ._request_tracker import RequestTracker
-from ._thread_local import ThreadLocalStorage
+from ._threads.around import NOTHING, around
+from ._threads.measured_lock import measured
+from ._threads.request_tracker import RequestTracker
+from ._threads.thread_local import ThreadLocalStorage
 from .base_adapter import BaseAdapter, ToolMetadata, tool
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ import logging
 import sys
 from os import environ
 
-from ._correlation import get_correlation_id
+from ._observe.correlation import get_correlation_id
 
 TYPE_CHECKING = False
 

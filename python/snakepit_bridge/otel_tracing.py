@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 
-from . import _sink
-from ._correlation import HEADER as CORRELATION_HEADER
-from ._correlation import (
+from ._observe import sink as _sink
+from ._observe.correlation import (
+    HEADER as CORRELATION_HEADER,
     from_metadata,
     get_correlation_id,
     new_correlation_id,
@@ -98,7 +98,7 @@ def _add_exporter(provider: Any) -> None:
     if environ.get("SNAKEPIT_OTEL_CONSOLE", "").lower() in ("1", "true", "yes"):
         provider.add_span_processor(export.SimpleSpanProcessor(export.ConsoleSpanExporter()))
     if _sink.is_attached():
-        from ._otel_export import install_opentelemetry
+        from ._observe.otel_export import install_opentelemetry
 
         install_opentelemetry(provider)
 

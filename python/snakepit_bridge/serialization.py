@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any as _Any
 
-from ._constraints import validate_constraints
-from ._graceful import REPR_KEY, TYPE_KEY, UNSERIALIZABLE_KEY, convert, is_marker, marker
+from ._original.constraints import validate_constraints
 from ._redact import redact_secrets
-from ._variable import is_numpy_scalar
+from ._session.variable import is_numpy_scalar
+from ._unsendable.markers import REPR_KEY, TYPE_KEY, UNSERIALIZABLE_KEY, convert, is_marker, marker
 
 __all__ = [
     "BINARY_THRESHOLD",

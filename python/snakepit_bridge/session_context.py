@@ -1,5 +1,5 @@
 """The original's module of this name."""
 
-from ._session import SessionContext
+from ._session.context import SessionContext
 
 __all__ = ["SessionContext"]

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 import threading
 
-from ._around import NOTHING, around
-from ._checker_counts import Execution, LockWaits, MethodRuns
-from ._unsafe_libraries import UNSAFE
+from ._threads.around import NOTHING, around
+from ._threads.checker_counts import Execution, LockWaits, MethodRuns
+from ._threads.unsafe_libraries import UNSAFE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def require_thread_safe_adapter(adapter: Any) -> Any:
 
 def check_common_pitfalls(adapter: Any) -> list[str]:
     """Return a line for each part of a class's source that looks unsafe."""
-    from ._pitfalls import pitfalls
+    from ._threads.pitfalls import pitfalls
 
     return pitfalls(adapter if isinstance(adapter, type) else type(adapter))
 

@@ -146,9 +146,9 @@ def secret() -> None:
 
 @tool
 def break_describing() -> None:
-    from snakepit_bridge import _errors
+    from snakepit_bridge._serve import errors
 
     def broken(*_):
         raise RuntimeError("broken on purpose")
 
-    _errors._describe = broken
+    errors._describe = broken

@@ -7,7 +7,8 @@ import asyncio
 import threading
 import time
 
-from snakepit_bridge import Cancelled, HostError, _ops
+from snakepit_bridge import Cancelled, HostError
+from snakepit_bridge._host import ops
 
 CODES = {
     "unknown_variable": "SP7101",
@@ -319,23 +320,23 @@ class Host:
 
 
 HANDLERS = {
-    _ops.TOOLS_LIST: Host.tools_list,
-    _ops.TOOL_CALL: Host.call,
-    _ops.TOOL_OPEN: Host.open,
-    _ops.TOOL_NEXT: Host.next,
-    _ops.TOOL_CLOSE: Host.close_stream,
-    _ops.SESSION_GET: Host.session_get,
-    _ops.SESSION_UPDATE: Host.session_update,
-    _ops.VARIABLE_REGISTER: Host.register,
-    _ops.VARIABLE_GET: Host.get,
-    _ops.VARIABLE_SET: Host.set,
-    _ops.VARIABLE_DELETE: Host.delete,
-    _ops.VARIABLE_LIST: Host.list,
-    _ops.CHANGES: Host.changes,
-    _ops.PROGRAM_PUT: Host.program_put,
-    _ops.PROGRAM_GET: Host.program_get,
-    _ops.PROGRAM_DELETE: Host.program_delete,
-    _ops.PROGRAM_LIST: Host.program_list,
+    ops.TOOLS_LIST: Host.tools_list,
+    ops.TOOL_CALL: Host.call,
+    ops.TOOL_OPEN: Host.open,
+    ops.TOOL_NEXT: Host.next,
+    ops.TOOL_CLOSE: Host.close_stream,
+    ops.SESSION_GET: Host.session_get,
+    ops.SESSION_UPDATE: Host.session_update,
+    ops.VARIABLE_REGISTER: Host.register,
+    ops.VARIABLE_GET: Host.get,
+    ops.VARIABLE_SET: Host.set,
+    ops.VARIABLE_DELETE: Host.delete,
+    ops.VARIABLE_LIST: Host.list,
+    ops.CHANGES: Host.changes,
+    ops.PROGRAM_PUT: Host.program_put,
+    ops.PROGRAM_GET: Host.program_get,
+    ops.PROGRAM_DELETE: Host.program_delete,
+    ops.PROGRAM_LIST: Host.program_list,
 }
 
 
@@ -353,7 +354,7 @@ def as_lists(value):
 
 def carried(value):
     """Return the value as it is after the wire: containers are new objects."""
-    from snakepit_bridge._cache import copy
+    from snakepit_bridge._session.cache import copy
 
     return copy(list(value) if isinstance(value, tuple) else value)
 

@@ -78,7 +78,7 @@ async def astream(ctx: Context, n: int):
 @tool
 def own_loops(ctx: Context, n: int):
     """Create and close loops, as `asyncio.run` does; return how many the runtime still holds."""
-    from snakepit_bridge import _requests
+    from snakepit_bridge._host import requests
 
     async def work(i):
         return (await ctx._native._request_async(PING, "n", i, None))[2]
@@ -89,7 +89,7 @@ def own_loops(ctx: Context, n: int):
         thread.start()
         thread.join()
     gc.collect()
-    return [answers, len(_requests._loops)]
+    return [answers, len(requests._loops)]
 
 
 @tool

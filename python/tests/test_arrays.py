@@ -99,7 +99,7 @@ def test_empty_and_single_blocks():
 
 
 def test_the_class_for_workers_without_numpy():
-    from snakepit_bridge._array import Array
+    from snakepit_bridge._arrays.array import Array
 
     made = Array("float32", "f", (2, 2), bytearray(struct.pack("<4f", 1, 2, 3, 4)))
     assert made.tolist() == [[1.0, 2.0], [3.0, 4.0]] == list(made)
@@ -115,7 +115,7 @@ def test_the_class_for_workers_without_numpy():
 
 
 def test_parts_of_an_array_without_numpy():
-    from snakepit_bridge._array import Array
+    from snakepit_bridge._arrays.array import Array
 
     shape = (2, 3, 2)
     cube = Array("int16", "h", shape, bytearray(struct.pack("<12h", *range(12))))
@@ -221,6 +221,6 @@ def test_arrays_travel_in_requests(tmp_path, numpy):
     (tmp_path / "asking.py").write_text(hide + Path(ADAPTER).read_text())
     with Worker("asking.py", cwd=str(tmp_path)) as worker:
         kind, total = worker.call("doubles", n=MANY)
-        assert kind == ("numpy.ndarray" if numpy else "snakepit_bridge._array.Array")
+        assert kind == ("numpy.ndarray" if numpy else "snakepit_bridge._arrays.array.Array")
         assert total == sum(range(MANY))
         assert worker.requests[0].raw == pack(array.array("d", range(MANY)))

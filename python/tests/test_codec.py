@@ -12,8 +12,7 @@ import uuid
 from collections import OrderedDict, namedtuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 pytestmark = pytest.mark.native
 

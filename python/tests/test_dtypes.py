@@ -4,8 +4,7 @@ import datetime
 import sys
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from libraries import library
 from minihost import ToolError, Worker
 from test_data_values import refusal

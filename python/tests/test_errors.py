@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from snakepit_bridge import Cancelled, _aio, _errors
-from snakepit_bridge._tool import Sources, Tool
+from snakepit_bridge import Cancelled
+from snakepit_bridge._load.tool import Sources, Tool
+from snakepit_bridge._serve import aio, errors
 from snakepit_bridge.adapter import ToolOptions
 
 
@@ -19,7 +20,7 @@ def caught(function, *args):
 
 
 def describe(function, *args):
-    return _errors.describe_exception(caught(function, *args))
+    return errors.describe_exception(caught(function, *args))
 
 
 def raise_it(error, cause=None):
@@ -73,8 +74,8 @@ def test_own_frames_are_hidden_and_library_frames_are_not_the_users():
     async def wait():
         inner()
 
-    got = describe(_aio.run, wait())
-    _aio.close()
+    got = describe(aio.run, wait())
+    aio.close()
     assert "snakepit_bridge" not in got["traceback"]
     assert got["source"] == 'json.loads("{")'
 
@@ -83,7 +84,7 @@ def test_causes_and_contexts_are_followed_and_bounded():
     error = ValueError("0")
     for index in range(1, 20):
         error = caught(raise_it, ValueError(str(index)), error)
-    got = _errors.describe_exception(error)
+    got = errors.describe_exception(error)
     depth = 0
     while got["cause"]:
         got, depth = got["cause"], depth + 1
@@ -116,9 +117,9 @@ def test_a_cycle_of_causes_ends():
 
 def test_of_an_endless_text_little_is_looked_at_for_secrets(monkeypatch):
     seen = []
-    redact = _errors._redact.redact_secrets
+    redact = errors._redact.redact_secrets
     monkeypatch.setattr(
-        _errors._redact, "redact_secrets", lambda text: seen.append(len(text)) or redact(text)
+        errors._redact, "redact_secrets", lambda text: seen.append(len(text)) or redact(text)
     )
     error = ValueError("x" * 10_000_000)
     error.__notes__ = [f"token='{'n' * 1000}'"] * 20_000
@@ -176,7 +177,7 @@ def test_an_exception_without_frames_points_at_the_tool():
     def f(x: int): ...
 
     tool = Tool(f, ToolOptions(), None, Sources())
-    got = _errors.describe_exception(TypeError("x"), tool)
+    got = errors.describe_exception(TypeError("x"), tool)
     assert (got["file"], got["line"], got["source"]) == (tool.file, tool.line, "def f(x: int)")
 
 
@@ -219,14 +220,14 @@ def test_the_loop_runs_waits_and_closes():
         await asyncio.sleep(0)
 
     generator = items()
-    assert _aio.anext(generator) == 1
-    _aio.aclose(generator)
+    assert aio.anext(generator) == 1
+    aio.aclose(generator)
     with pytest.raises(StopAsyncIteration):
-        _aio.anext(generator)
-    _aio.run(leave_a_task())
-    assert _aio.run(3) == 3
-    _aio.close()
-    _aio.close()
+        aio.anext(generator)
+    aio.run(leave_a_task())
+    assert aio.run(3) == 3
+    aio.close()
+    aio.close()
     assert (events[0], events[2]) == ("closed", "task ended")
 
 

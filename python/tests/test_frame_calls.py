@@ -56,10 +56,10 @@ def test_frames_within_containers_have_the_class_of_the_annotation(worker):
 def test_whole_numbers_with_nulls_stay_whole_numbers_in_pandas():
     [kind], library = unpack(pack([3])), None
     assert (kind, library) == (3, None)
-    from snakepit_bridge import _frames
+    from snakepit_bridge._frames import streams
 
-    sent, stream = _frames.encode(polars_frame().select("i"))
-    frame = _frames.decode(sent, stream, _frames.PANDAS)
+    sent, stream = streams.encode(polars_frame().select("i"))
+    frame = streams.decode(sent, stream, streams.PANDAS)
     assert str(frame["i"].dtype) == "Int64" and frame["i"].iloc[2] == 2**60 + 1
 
 

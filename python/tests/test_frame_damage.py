@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from libraries import library
 from minihost import ToolError, Worker
 from test_frames import PANDAS, TABLE, pack, polars_frame, unpack

@@ -6,8 +6,7 @@ import datetime
 import enum
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from test_data_values import refusal
 
 pytestmark = pytest.mark.native

@@ -8,8 +8,9 @@ import os
 
 import pytest
 
-from snakepit_bridge import _errors
-from snakepit_bridge._graceful import (
+from snakepit_bridge._redact import MASK
+from snakepit_bridge._serve import errors
+from snakepit_bridge._unsendable.markers import (
     REPR_KEY,
     TYPE_KEY,
     UNSERIALIZABLE_KEY,
@@ -18,7 +19,6 @@ from snakepit_bridge._graceful import (
     is_marker,
     marker,
 )
-from snakepit_bridge._redact import MASK
 
 
 class Plain:
@@ -162,7 +162,7 @@ def test_errors_of_tools_carry_no_secrets():
         call()
     except RuntimeError as error:
         error.__notes__ = ["api_key='xyz123'"]
-        got = json.dumps(_errors.describe_exception(error))
+        got = json.dumps(errors.describe_exception(error))
     for secret in ("abcdefghij", "xyz123", "'abcdef'"):
         assert secret not in got
     assert got.count(MASK) >= 4

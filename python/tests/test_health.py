@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from minihost import Worker
 
-from snakepit_bridge import _loader
+from snakepit_bridge._load import loader
 
 ADAPTER = str(Path(__file__).parent / "health_adapter.py")
 
 
 def checks(reference):
-    return [tool for tool in _loader.load(reference).tools if tool.health_check]
+    return [tool for tool in loader.load(reference).tools if tool.health_check]
 
 
 def test_a_method_health_is_a_check_and_no_tool(source):

@@ -11,8 +11,7 @@ import os
 
 import pytest
 from hint_sources import LEAVES, annotations, module
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from json_values import ANYTHING, admitted, changed
 from libraries import library
 from minihost import ToolError, Worker

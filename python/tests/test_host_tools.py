@@ -7,10 +7,11 @@ import pydoc
 import pytest
 from host_model import CODES, FakeContext, Host
 
-from snakepit_bridge import Cancelled, HostError, SessionContext, _ops
-from snakepit_bridge._host_error import UnknownToolError
-from snakepit_bridge._host_tools import HostTool
-from snakepit_bridge._tool_help import type_text
+from snakepit_bridge import Cancelled, HostError, SessionContext
+from snakepit_bridge._host import ops
+from snakepit_bridge._host.errors import UnknownToolError
+from snakepit_bridge._host.tool_help import type_text
+from snakepit_bridge._host.tools import HostTool
 
 SCHEMA = {
     "type": "object",
@@ -79,7 +80,7 @@ def test_tools_are_called_by_name(ctx):
 def test_the_list_is_fetched_once(ctx, host):
     assert sorted(ctx.host_tools) == ["args", "count", "fails_late", "refuse", "scale"]
     assert len(ctx.host_tools) == 5 and "scale" in ctx.host_tools and "x" not in ctx.host_tools
-    assert host.requests == [_ops.TOOLS_LIST]
+    assert host.requests == [ops.TOOLS_LIST]
     assert repr(ctx.host_tools) == "<HostTools scale, args, count, fails_late, refuse>"
 
 

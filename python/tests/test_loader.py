@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from snakepit_bridge import BaseAdapter, _loader, _text, tool
-from snakepit_bridge._loader import LoadError
+from snakepit_bridge import BaseAdapter, _text, tool
+from snakepit_bridge._load import loader
+from snakepit_bridge._load.loader import LoadError
 
 MEAN = """\
 from snakepit_bridge import tool
@@ -15,12 +16,12 @@ def mean(xs: list[float]) -> float: return sum(xs) / len(xs)
 
 
 def tools(reference):
-    return {item.name: item for item in _loader.load(reference).tools}
+    return {item.name: item for item in loader.load(reference).tools}
 
 
 def failure(reference):
     with pytest.raises(LoadError) as caught:
-        _loader.load(reference)
+        loader.load(reference)
     return caught.value
 
 
@@ -134,7 +135,7 @@ def test_an_adapter_class_is_constructed_initialised_and_cleaned_up(source):
             def klass2(cls, x): return cls
         """
     )
-    catalog = _loader.load(path)
+    catalog = loader.load(path)
     got = {item.name: item for item in catalog.tools}
     assert sorted(got) == ["klass", "klass2", "method", "static", "static2"]
     assert [len(item.params) for item in got.values()] == [1] * 5
@@ -306,7 +307,7 @@ def test_loading_imports_nothing_heavy(source):
     heavy = ["typing", "inspect", "json", "asyncio", "dataclasses", "enum", "traceback", "re"]
     code = (
         f"import sys; sys.path.insert(0, {str(PACKAGE_DIR)!r}); before = set(sys.modules);"
-        f"from snakepit_bridge import _loader; _loader.load({path!r});"
+        f"from snakepit_bridge._load import loader; loader.load({path!r});"
         f"print([m for m in {heavy!r} if m in set(sys.modules) - before])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,9 +11,9 @@ PACKAGE_DIR = Path(__file__).resolve().parent.parent
 BEGIN = """
 import io, sys
 sys.path.insert(0, sys.argv[1])
-from snakepit_bridge import _log_levels
+from snakepit_bridge._observe import log_levels
 """
-WATCH = "_log_levels.watch()\n"
+WATCH = "log_levels.watch()\n"
 
 
 def printed(body, begin=WATCH, **pipes):

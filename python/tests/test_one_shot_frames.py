@@ -6,7 +6,7 @@ import pytest
 from libraries import library
 from minihost import HostFault, Worker
 
-from snakepit_bridge import _ops
+from snakepit_bridge._host import ops
 
 pytestmark = pytest.mark.native
 
@@ -48,10 +48,10 @@ def test_a_list_of_a_new_variable_has_the_rows_of_its_readers(worker, name):
     bodies = []
 
     def host(request):
-        if request.op == _ops.VARIABLE_SET:
+        if request.op == ops.VARIABLE_SET:
             error = {"code": "SP7101", "message": "variable `new` does not exist"}
             return [{"name": "new", "error": error}]
-        assert request.op == _ops.VARIABLE_REGISTER
+        assert request.op == ops.VARIABLE_REGISTER
         bodies.append(request.body)
         return {"version": 1}
 
@@ -66,7 +66,7 @@ def test_an_updated_variable_has_the_rows_of_a_reader_and_so_has_the_caller(work
     sent = []
 
     def host(request):
-        if request.op == _ops.VARIABLE_GET:
+        if request.op == ops.VARIABLE_GET:
             return {"name": "known", "type": "data_frame", "value": None, "version": 1}
         sent.append(rows(request.body["items"][0]["value"]))
         return [{"name": "known", "version": 2}]
@@ -79,7 +79,7 @@ def test_a_host_tool_that_was_not_started_is_not_started_again_with_an_empty_rea
     opened = []
 
     def host(request):
-        if request.op == _ops.TOOLS_LIST:
+        if request.op == ops.TOOLS_LIST:
             return [{"name": "rows", "streaming": True}]
         opened.append(rows(request.body[0]))
         raise HostFault("SP8003", "busy")

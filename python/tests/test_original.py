@@ -7,8 +7,9 @@ import pytest
 from host_model import FakeContext, Host
 from minihost import ToolError, Worker
 
-from snakepit_bridge import BaseAdapter, SessionContext, _aio, _errors, _loader
-from snakepit_bridge import base_adapter as original
+from snakepit_bridge import BaseAdapter, SessionContext, base_adapter as original
+from snakepit_bridge._load import loader
+from snakepit_bridge._serve import aio, errors
 
 HERE = Path(__file__).parent
 FILE = str(HERE / "original_adapter.py")
@@ -19,7 +20,7 @@ def load(monkeypatch):
     before = dict(sys.modules)
 
     def load(name):
-        catalog = _loader.load(f"{FILE}:{name}")
+        catalog = loader.load(f"{FILE}:{name}")
         catalogs.append(catalog)
         return {tool.name: tool for tool in catalog.tools}
 
@@ -40,7 +41,7 @@ def call(tool, name, **arguments):
     native = context()
     if tool.owner is not None:
         tool.owner.session_context = native
-    return _aio.run(tool.function(tool_name=name, arguments=arguments, ctx=native))
+    return aio.run(tool.function(tool_name=name, arguments=arguments, ctx=native))
 
 
 def test_own_dispatch_is_reached_by_a_tool_that_takes_any_name(load):
@@ -56,8 +57,9 @@ def test_own_dispatch_is_reached_by_a_tool_that_takes_any_name(load):
     assert tool.function("ready") is True
     with pytest.raises(ValueError, match="Unknown tool: nope") as caught:
         call(tool, "nope")
-    fields = _errors.describe_exception(caught.value, tool)
-    assert fields["source"].startswith("raise ValueError") and "_compat" not in fields["traceback"]
+    fields = errors.describe_exception(caught.value, tool)
+    assert fields["source"].startswith("raise ValueError")
+    assert "_load/dispatch" not in fields["traceback"]
     lines = Path(FILE).read_text().splitlines()
     assert "def execute_tool" in lines[tool.line - 1]
 
@@ -115,7 +117,7 @@ def test_the_base_class_of_the_original(load):
     assert isinstance(mine, BaseAdapter) and mine.session_id is None
     assert [tool.name for tool in mine.get_tools()] == ["double"]
     assert mine.register_with_session("s", None) == ["double"]
-    assert _aio.run(mine.register_with_session_async("s")) == ["double"]
+    assert aio.run(mine.register_with_session_async("s")) == ["double"]
     assert mine.call_tool("double", x=4) == 8
     assert Mine.double._tool_metadata.description == "Doubles"
     ctx = context()
@@ -136,7 +138,7 @@ def test_a_marked_execute_tool_is_a_tool_like_others(source):
                 return x
         """
     )
-    catalog = _loader.load("adapter_under_test.py")
+    catalog = loader.load("adapter_under_test.py")
     assert [(t.name, t.catch_all) for t in catalog.tools] == [("execute_tool", False)]
 
 
@@ -169,7 +171,7 @@ def test_a_parameter_annotated_with_the_class_takes_the_context(source, annotati
             return x
         """
     )
-    f, g = _loader.load("adapter_under_test.py").tools
+    f, g = loader.load("adapter_under_test.py").tools
     assert (f.context, f.context_index) == ("session", 1) and g.context is None
 
 

@@ -144,8 +144,9 @@ def test_a_worker_that_uses_none_imports_none(tmp_path):
     adapter = tmp_path / "plain.py"
     adapter.write_text(
         "import sys\nfrom snakepit_bridge import tool\n@tool\ndef loaded() -> list[str]:\n"
-        "    names = ('opentelemetry', 'logging', 'subprocess', 'snakepit_bridge._log_bridge',\n"
-        "             'snakepit_bridge._otel', 'snakepit_bridge.telemetry', 'asyncio')\n"
+        "    names = ('opentelemetry', 'logging', 'subprocess', 'asyncio',\n"
+        "             'snakepit_bridge._observe.log_bridge', 'snakepit_bridge._observe.otel',\n"
+        "             'snakepit_bridge.telemetry')\n"
         "    return [name for name in names if name in sys.modules]\n"
     )
     with Observed(str(adapter)) as worker:

@@ -12,12 +12,12 @@ from pathlib import Path
 from xml.sax import saxutils
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import snakepit_bridge
-from snakepit_bridge import _errors, _fields
+from snakepit_bridge._observe import fields
 from snakepit_bridge._redact import MASK, redact_secrets
+from snakepit_bridge._serve import errors
 
 
 def test_secrets_are_masked():
@@ -70,7 +70,7 @@ def test_a_named_value_is_masked_wherever_it_stands():
     assert snakepit_bridge.mask_secret(value) is False, "there is no host"
     encoded = base64.b64encode(b"user:" + value.encode()).decode()
     for text in (value, repr(value), json.dumps(value), encoded):
-        for shown in (redact_secrets(text), _fields.text(text), _errors.message(ValueError(text))):
+        for shown in (redact_secrets(text), fields.text(text), errors.message(ValueError(text))):
             assert MASK in shown and "q7Zt" not in shown and encoded[12:20] not in shown
     # Each line alone, too.
     assert redact_secrets('x "end" & more') == f"x {MASK}"
@@ -133,25 +133,23 @@ LONG = "".join([f"{n:03d}abcdefg" for n in range(12)])
 
 def test_names_are_masked_before_they_are_changed_and_cut(monkeypatch):
     warned = []
-    monkeypatch.setattr(_fields._sink, "warn", lambda key, text: warned.append(text))
+    monkeypatch.setattr(fields.sink, "warn", lambda key, text: warned.append(text))
     # An attribute of this name was seen before its name was a secret.
-    assert list(_fields.attributes({"Hx7k!pQ2m@Zt9w": 1})) == ["Hx7k_pQ2m_Zt9w"]
+    assert list(fields.attributes({"Hx7k!pQ2m@Zt9w": 1})) == ["Hx7k_pQ2m_Zt9w"]
     warned.clear()
     for value in ("Hx7k!pQ2m@Zt9w", LONG):
         snakepit_bridge.mask_secret(value)
-    assert _fields.name("a.Hx7k!pQ2m@Zt9w", "instrument") == "a.redacted"
-    assert list(_fields.attributes({"Hx7k!pQ2m@Zt9w": 1})) == ["redacted"]
+    assert fields.name("a.Hx7k!pQ2m@Zt9w", "instrument") == "a.redacted"
+    assert list(fields.attributes({"Hx7k!pQ2m@Zt9w": 1})) == ["redacted"]
     for before in (150, 200, 240):
-        assert (
-            _fields.name("x" * before + LONG, "span") == "x" * before + "redacted"[: 256 - before]
-        )
-    assert _fields.name("x" * 300 + LONG, "event") == "x" * 256
+        assert fields.name("x" * before + LONG, "span") == "x" * before + "redacted"[: 256 - before]
+    assert fields.name("x" * 300 + LONG, "event") == "x" * 256
     assert not any(part in text for text in warned for part in ("pQ2m", "000abc"))
 
 
 @pytest.mark.parametrize("value", ["Zq7Rt5Yy.Mn3Kp9Ws", LONG])
 def test_hints_hold_whole_names_or_masks(value):
-    hint = _errors._help(ModuleNotFoundError("none", name=value))
+    hint = errors._help(ModuleNotFoundError("none", name=value))
     assert value in hint, "the host masks it"
     assert not value.partition(".")[2] or f"`{value.partition('.')[0]}`" not in hint
 
@@ -163,7 +161,7 @@ def test_a_variable_that_is_missing_is_masked_before_it_is_cut():
     try:
         os.environ[f"{'x' * 150}{LONG}"]
     except KeyError as error:
-        hint = _errors._help(error)
+        hint = errors._help(error)
     assert f"{'x' * 150}{MASK}" in hint and "000abc" not in hint
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Typed
 import pytest
 
 import snakepit_bridge
-from snakepit_bridge import _schema
-from snakepit_bridge._tool import Sources, Tool
+from snakepit_bridge._hints import schema as _schema
+from snakepit_bridge._load.tool import Sources, Tool
 from snakepit_bridge.adapter import ToolOptions
 
 

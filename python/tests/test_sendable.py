@@ -8,12 +8,13 @@ import sys
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from snakepit_bridge import _catalog, _sendable, telemetry
-from snakepit_bridge._graceful import TYPE_KEY, is_marker
-from snakepit_bridge._sendable import sendable
+from snakepit_bridge import telemetry
+from snakepit_bridge._load import catalog as _catalog
+from snakepit_bridge._unsendable import replace
+from snakepit_bridge._unsendable.markers import TYPE_KEY, is_marker
+from snakepit_bridge._unsendable.replace import sendable
 
 pytestmark = pytest.mark.native
 
@@ -156,7 +157,7 @@ def test_the_first_marker_of_a_type_is_reported(monkeypatch):
         def emit(self, event_name, measurements, metadata=None, correlation_id=None):
             self.events.append((event_name, dict(measurements), dict(metadata)))
 
-    monkeypatch.setattr(_sendable, "_reported", set())
+    monkeypatch.setattr(replace, "_reported", set())
     kept = Kept()
     monkeypatch.setattr(telemetry.manager, "_chosen", [kept])
     of([Opaque(), Opaque(), {"a": Opaque()}])

@@ -5,8 +5,7 @@ import math
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from snakepit_bridge import serialization
 from snakepit_bridge.serialization import (

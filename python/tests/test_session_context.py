@@ -7,8 +7,9 @@ import threading
 import pytest
 from host_model import FakeContext, Host
 
-from snakepit_bridge import Cancelled, Context, HostError, SessionContext, _ops
-from snakepit_bridge._host_error import (
+from snakepit_bridge import Cancelled, Context, HostError, SessionContext
+from snakepit_bridge._host import ops
+from snakepit_bridge._host.errors import (
     CallOverError,
     StaleVersionError,
     UnknownProgramError,
@@ -170,7 +171,7 @@ def test_an_exchange_survives_the_cancellation_of_its_task(host, ctx):
     began, go = threading.Event(), threading.Event()
 
     def before(op, name, body):
-        if op == _ops.VARIABLE_SET:
+        if op == ops.VARIABLE_SET:
             began.set()
             assert go.wait(60)
 

@@ -3,14 +3,13 @@
 from typing import ClassVar
 
 from host_model import FakeContext, Host
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from test_session_variables import Clock
 
 from snakepit_bridge import SessionContext
-from snakepit_bridge import _cache as cache_module
-from snakepit_bridge._host_error import UnknownVariableError
+from snakepit_bridge._host.errors import UnknownVariableError
+from snakepit_bridge._session import cache as cache_module
 
 
 class Model(RuleBasedStateMachine):

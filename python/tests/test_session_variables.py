@@ -7,14 +7,15 @@ import pytest
 from host_model import FakeContext, Host
 from test_session_context import run_all
 
-from snakepit_bridge import HostError, SessionContext, _ops
-from snakepit_bridge import _cache as cache_module
-from snakepit_bridge._host_error import (
+from snakepit_bridge import HostError, SessionContext
+from snakepit_bridge._host import ops
+from snakepit_bridge._host.errors import (
     StaleVersionError,
     UnknownVariableError,
     VariableExistsError,
 )
-from snakepit_bridge._variable import freeze, infer_type
+from snakepit_bridge._session import cache as cache_module
+from snakepit_bridge._session.variable import freeze, infer_type
 
 
 class Clock:
@@ -196,7 +197,7 @@ def test_a_value_that_tells_no_type_is_not_registered(ctx, value):
 
 def test_whoever_registers_second_sets(ctx, other, host):
     def before(op, name, body):
-        if op == _ops.VARIABLE_REGISTER:
+        if op == ops.VARIABLE_REGISTER:
             host.before = lambda *_: None
             other["n"] = 1
 
@@ -215,7 +216,7 @@ def test_reading_again_asks_nothing_until_the_value_is_too_old(ctx, other, host,
     assert host.requests == []
     clock.now += ctx.cache_ttl
     assert ctx["n"] == 2
-    assert host.requests == [_ops.VARIABLE_GET]
+    assert host.requests == [ops.VARIABLE_GET]
 
 
 def test_the_cache_can_be_renewed_emptied_and_turned_off(ctx, other, host):
@@ -274,7 +275,7 @@ def test_a_reply_that_was_overtaken_by_a_write_is_not_kept(ctx, host):
 
     def slow(op, *rest):
         reply = request(op, *rest)
-        if op == _ops.VARIABLE_GET and threading.current_thread().name == "reader":
+        if op == ops.VARIABLE_GET and threading.current_thread().name == "reader":
             asked.set()
             assert go.wait(60)
         return reply
@@ -298,7 +299,7 @@ def test_several_at_once(ctx, host):
     assert ctx.get_variables(["a", "none"], default=0) == {"a": 1, "none": 0}
     with pytest.raises(UnknownVariableError):
         ctx.get_variables(["a", "none"])
-    assert host.requests == [_ops.VARIABLE_GET] * 3
+    assert host.requests == [ops.VARIABLE_GET] * 3
     assert ctx.get_variables([]) == {}
     assert ctx.set_variables({"a": 5, "b": 6}) == {"a": 2, "b": 2}
     assert (ctx["a"], ctx["b"]) == (5, 6)
@@ -322,7 +323,7 @@ def test_a_batch_is_one_request(ctx, host):
         batch["a"] = 10
         batch.set("b", 20, expected_version=1)
         assert len(batch) == 2 and host.requests == []
-    assert host.requests == [_ops.VARIABLE_SET]
+    assert host.requests == [ops.VARIABLE_SET]
     assert batch.results == {"a": 2, "b": 2}
     with pytest.raises(StaleVersionError), ctx.batch() as batch:
         batch["a"] = 11
@@ -352,7 +353,7 @@ def test_no_update_is_lost(ctx, other, host):
 
 
 def test_an_update_that_is_always_overtaken_ends(ctx, other, host, monkeypatch):
-    monkeypatch.setattr("snakepit_bridge._variables.MAX_ATTEMPTS", 5)
+    monkeypatch.setattr("snakepit_bridge._session.variables.MAX_ATTEMPTS", 5)
     ctx["n"] = 0
     calls = []
 

@@ -7,7 +7,7 @@ import pytest
 from host_model import Host, Refused
 from minihost import ToolError, Worker
 
-from snakepit_bridge._graceful import TYPE_KEY, is_marker
+from snakepit_bridge._unsendable.markers import TYPE_KEY, is_marker
 
 pytestmark = pytest.mark.native
 

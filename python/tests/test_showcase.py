@@ -7,7 +7,9 @@ import pytest
 from host_model import FakeContext, Host
 from minihost import ToolError, Worker
 
-from snakepit_bridge import HostError, SessionContext, _aio, _loader
+from snakepit_bridge import HostError, SessionContext
+from snakepit_bridge._load import loader
+from snakepit_bridge._serve import aio
 
 REFERENCE = "snakepit_bridge.adapters.showcase"
 
@@ -22,14 +24,14 @@ def host():
 
 @pytest.fixture
 def use(host):
-    catalog = _loader.load(REFERENCE)
+    catalog = loader.load(REFERENCE)
     tools = {tool.name: tool for tool in catalog.tools}
 
     def use(name, /, **arguments):
         tool = tools[name]
         if tool.context:
             arguments[tool.context] = SessionContext(FakeContext(host))
-        return _aio.run(tool.function(**arguments))
+        return aio.run(tool.function(**arguments))
 
     use.tools = tools
     yield use
@@ -37,9 +39,9 @@ def use(host):
 
 
 def test_it_loads_by_package_and_by_class():
-    by_class = _loader.load(f"{REFERENCE}:ShowcaseAdapter")
+    by_class = loader.load(f"{REFERENCE}:ShowcaseAdapter")
     names = [tool.name for tool in by_class.tools]
-    assert names == [tool.name for tool in _loader.load(REFERENCE).tools]
+    assert names == [tool.name for tool in loader.load(REFERENCE).tools]
     assert all(tool.description and tool.file and tool.line for tool in by_class.tools)
     wanted = (
         "ping echo add error_demo adapter_info init_session set_counter get_counter "

@@ -16,7 +16,7 @@ PROGRAM = """
 import dis, json, signal, sys
 
 sys.path.insert(0, sys.argv[1])
-from snakepit_bridge import _interrupt
+from snakepit_bridge._serve import interrupt
 
 class Stop(BaseException):
     pass
@@ -24,12 +24,12 @@ class Stop(BaseException):
 def interrupted(number, frame):
     if frame.f_code.co_filename == "tool.py":
         names = {one.offset: one.opname for one in dis.get_instructions(frame.f_code)}
-        seen.add((names[frame.f_lasti], _interrupt.sound(frame)))
+        seen.add((names[frame.f_lasti], interrupt.sound(frame)))
         raise Stop
 
 # In a worker the caller is a function of the bridge.
 serve = {}
-exec(compile("def serve(tool): tool()", _interrupt.__file__, "exec"), serve)
+exec(compile("def serve(tool): tool()", interrupt.__file__, "exec"), serve)
 signal.signal(signal.SIGALRM, interrupted)
 found = {}
 for name, body in json.loads(sys.argv[2]).items():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from snakepit_bridge import _task_stacks
+from snakepit_bridge._serve import task_stacks
 
 
 async def inner():
@@ -69,10 +69,10 @@ def chain(tool, monkeypatch):
 
     async def look():
         task = asyncio.ensure_future(tool())
-        monkeypatch.setattr(_task_stacks, "_servers", [Server(task)])
+        monkeypatch.setattr(task_stacks, "_servers", [Server(task)])
         for _ in range(10):
             await asyncio.sleep(0)
-        found = _task_stacks.look()
+        found = task_stacks.look()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return found
@@ -114,11 +114,11 @@ def test_a_coroutine_that_runs_is_on_the_stack_of_its_thread(monkeypatch):
     found = []
 
     async def runs():
-        found.append(_task_stacks.look())
+        found.append(task_stacks.look())
 
     async def main():
         task = asyncio.ensure_future(runs())
-        monkeypatch.setattr(_task_stacks, "_servers", [Server(task)])
+        monkeypatch.setattr(task_stacks, "_servers", [Server(task)])
         await task
 
     asyncio.run(main())
@@ -132,10 +132,10 @@ def test_twins_below_the_loop_of_a_thread_are_counted(monkeypatch):
     async def look():
         state = State()
         state.task = asyncio.ensure_future(gathers())
-        monkeypatch.setattr(_task_stacks._aio, "_states", {5: state})
+        monkeypatch.setattr(task_stacks.aio, "_states", {5: state})
         for _ in range(10):
             await asyncio.sleep(0)
-        found = _task_stacks.look()
+        found = task_stacks.look()
         state.task.cancel()
         await asyncio.gather(state.task, return_exceptions=True)
         return found

@@ -12,10 +12,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from snakepit_bridge import _fields, _redact, _sink, telemetry
+from snakepit_bridge import _redact, telemetry
+from snakepit_bridge._observe import fields as _fields, sink
 from snakepit_bridge.telemetry.backends.stderr import StderrBackend
 from snakepit_bridge.telemetry.stream import TelemetryStream
 
@@ -36,11 +36,11 @@ def run(body, **env):
 
 @given(st.text("ab.*?", max_size=12), st.text("ab.", max_size=12))
 def test_globs_match_as_usual(pattern, name):
-    assert _sink.matches(pattern, name) == fnmatch.fnmatchcase(name, pattern)
+    assert sink.matches(pattern, name) == fnmatch.fnmatchcase(name, pattern)
 
 
 def test_a_glob_of_many_stars_takes_no_time():
-    assert not _sink.matches("*a" * 60 + "b", "a" * 5000)
+    assert not sink.matches("*a" * 60 + "b", "a" * 5000)
 
 
 KINDS = [None, True, 7, -1, 0.5, float("nan"), "x", ["a", 1], {"a": 10, "root": 20, "b": "c"}]
@@ -49,14 +49,14 @@ KEYS = ["enabled", "sampling", "allow", "deny", "levels", "other"]
 
 @given(st.dictionaries(st.sampled_from(KEYS), st.sampled_from(KINDS)))
 def test_settings_of_any_kind_are_read(values):
-    settings = _sink.Settings(1, values)
+    settings = sink.Settings(1, values)
     assert 0.0 <= settings.sampling <= 1.0
     assert isinstance(settings.allows("x", "tool.x"), bool)
     assert all(type(level) is int for level in settings.levels.values())
 
 
 def test_deny_goes_before_allow():
-    settings = _sink.Settings(1, {"allow": ["tool.*"], "deny": ["tool.b*"]})
+    settings = sink.Settings(1, {"allow": ["tool.*"], "deny": ["tool.b*"]})
     assert settings.allows("tool.a") and settings.allows("a", "tool.a")
     assert not settings.allows("tool.bad") and not settings.allows("python.a")
 
@@ -81,7 +81,7 @@ def test_names_are_clean(text):
 
 @given(st.text(), st.integers(3, 200))
 def test_texts_are_cut_to_bytes(text, limit):
-    cut = _sink.clip(text.encode("utf-8", "replace").decode(), limit)
+    cut = sink.clip(text.encode("utf-8", "replace").decode(), limit)
     assert len(cut.encode()) <= max(limit, 3)
 
 
@@ -145,11 +145,12 @@ def test_a_worker_whose_extension_has_no_queue_loads():
     out, said = run(
         """
         import types
-        from snakepit_bridge import _hooks, telemetry
+        from snakepit_bridge import telemetry
+        from snakepit_bridge._observe import hooks
         native = types.SimpleNamespace()
-        assert _hooks.watched(lambda x: x + 1, native)(1) == 2
+        assert hooks.watched(lambda x: x + 1, native)(1) == 2
         native.telemetry_version = lambda: 1
-        assert _hooks.watched(lambda x: x + 1, native)(1) == 2
+        assert hooks.watched(lambda x: x + 1, native)(1) == 2
         telemetry.emit("x", {})
         import logging
         logging.error("as text")
@@ -163,8 +164,13 @@ def test_every_name_of_the_original_is_there():
         if name in ("SnakepitSpanExporter", "install_opentelemetry"):
             pytest.importorskip("opentelemetry.sdk")
         assert getattr(telemetry, name) is not None
-    from snakepit_bridge import HeartbeatClient as _client
-    from snakepit_bridge import HeartbeatConfig, ZeroCopyRef, configure_logging, get_logger
+    from snakepit_bridge import (
+        HeartbeatClient as _client,
+        HeartbeatConfig,
+        ZeroCopyRef,
+        configure_logging,
+        get_logger,
+    )
     from snakepit_bridge.otel_tracing import span
     from snakepit_bridge.telemetry.backends.base import TelemetryBackend
     from snakepit_bridge.telemetry.backends.grpc import GrpcBackend
@@ -328,7 +334,7 @@ def test_tracing_is_set_up_once_and_records_have_ids():
 def test_modules_are_watched_when_they_are_imported(tmp_path, monkeypatch):
     import importlib.util
 
-    from snakepit_bridge._on_import import when_imported
+    from snakepit_bridge._observe.on_import import when_imported
 
     (tmp_path / "watched_module.py").write_text("order = ['executed']\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -7,12 +7,11 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from minihost import PACKAGE_DIR
 
 import snakepit_bridge
-from snakepit_bridge import _loader
+from snakepit_bridge._load import loader
 from snakepit_bridge.base_adapter_threaded import (
     RequestTracker,
     ThreadLocalStorage,
@@ -234,7 +233,7 @@ def test_the_tracker_bears_many_threads_and_many_names():
 
 
 def test_wrapped_methods_stay_tools_of_their_kind():
-    tools = {tool.name: tool for tool in _loader.load(f"{__name__}:Counter").tools}
+    tools = {tool.name: tool for tool in loader.load(f"{__name__}:Counter").tools}
     assert {name: (item.kind, item.is_async) for name, item in tools.items()} == {
         "add": ("call", False),
         "numbers": ("stream", False),
@@ -327,7 +326,7 @@ def test_the_names_are_found_in_the_package_and_cost_nothing_before():
     assert snakepit_bridge.ThreadSafeAdapter is ThreadSafeAdapter
     assert snakepit_bridge.thread_safe_method is thread_safe_method
     script = (
-        "import sys; before = set(sys.modules); import snakepit_bridge._loader\n"
+        "import sys; before = set(sys.modules); import snakepit_bridge._load.loader\n"
         "new = set(sys.modules) - before\n"
         "heavy = ('threading', 'functools', 'ast', 'inspect', 'typing', 'logging')\n"
         "print([name for name in new if name in heavy or 'thread' in name.partition('.')[2]])\n"

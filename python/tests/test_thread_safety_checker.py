@@ -10,7 +10,7 @@ import pytest
 from test_thread_safe_adapter import THREADS, together
 
 from snakepit_bridge import BaseAdapter, thread_safety_checker
-from snakepit_bridge._unsafe_libraries import UNSAFE
+from snakepit_bridge._threads.unsafe_libraries import UNSAFE
 from snakepit_bridge.base_adapter_threaded import ThreadSafeAdapter, thread_safe_method
 from snakepit_bridge.thread_safety_checker import (
     ThreadSafetyChecker,

@@ -7,7 +7,7 @@ import pytest
 from minihost import Worker
 from test_thread_safe_adapter import THREADS, together
 
-from snakepit_bridge import _loader
+from snakepit_bridge._load import loader
 from snakepit_bridge.adapters.threaded_showcase import ThreadedShowcaseAdapter
 from snakepit_bridge.thread_safety_checker import (
     ThreadSafetyChecker,
@@ -25,7 +25,7 @@ def adapter():
 
 
 def test_it_loads_with_all_its_tools():
-    catalog = _loader.load(REFERENCE)
+    catalog = loader.load(REFERENCE)
     tools = {tool.name: tool for tool in catalog.tools}
     assert list(tools) == [
         "model_info",

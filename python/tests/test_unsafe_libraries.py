@@ -5,7 +5,7 @@ import json
 import pytest
 from minihost import PACKAGE_DIR
 
-from snakepit_bridge._unsafe_libraries import UNSAFE
+from snakepit_bridge._threads.unsafe_libraries import UNSAFE
 
 KNOWN = PACKAGE_DIR.parent / "crates/snakepit-profiles/src/compatibility.json"
 

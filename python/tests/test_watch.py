@@ -7,7 +7,8 @@ import pytest
 from host_model import FakeContext, Host
 from test_session_context import run_all
 
-from snakepit_bridge import Cancelled, Change, SessionContext, _ops
+from snakepit_bridge import Cancelled, Change, SessionContext
+from snakepit_bridge._host import ops
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_every_change_comes_once_and_in_order(ctx, other, host):
 
 
 def test_more_changes_than_fit_in_a_reply(ctx, other, monkeypatch):
-    monkeypatch.setattr("snakepit_bridge._watch.MAX_CHANGES", 3)
+    monkeypatch.setattr("snakepit_bridge._session.watch.MAX_CHANGES", 3)
     watch = ctx.watch_variables()
     for number in range(8):
         other["n"] = number
@@ -117,7 +118,7 @@ def test_a_change_of_others_leaves_the_cache(ctx, other, host):
     watch.poll()
     host.requests.clear()
     assert (ctx["m"], host.requests) == (5, [])
-    assert (ctx["n"], host.requests) == (2, [_ops.VARIABLE_GET])
+    assert (ctx["n"], host.requests) == (2, [ops.VARIABLE_GET])
 
 
 def test_stop_ends_the_iteration_of_another_thread(ctx, host):

@@ -24,8 +24,14 @@ from __future__ import annotations
 
 from time import time_ns
 
-from .. import _correlation, _fields, _instruments, _sink, _span
-from .._correlation import (
+from .._observe import (
+    correlation as _correlation,
+    fields as _fields,
+    instruments as _instruments,
+    sink as _sink,
+    span as _span,
+)
+from .._observe.correlation import (
     correlation_id,
     get_correlation_id,
     new_correlation_id,
@@ -33,8 +39,8 @@ from .._correlation import (
     reset_correlation_id,
     set_correlation_id,
 )
-from .._instruments import Counter, Gauge, Histogram
-from .._span import Span
+from .._observe.instruments import Counter, Gauge, Histogram
+from .._observe.span import Span
 from .backends.base import TelemetryBackend
 from .manager import get_backend, is_enabled, set_backend
 
@@ -43,9 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
-    from .._otel_export import SnakepitSpanExporter, install_opentelemetry
-    from ..otel_tracing import correlation_filter, get_tracer, setup_tracing
-    from ..otel_tracing import span as otel_span
+    from .._observe.otel_export import SnakepitSpanExporter, install_opentelemetry
+    from ..otel_tracing import correlation_filter, get_tracer, setup_tracing, span as otel_span
     from .backends.grpc import GrpcBackend
     from .backends.stderr import StderrBackend
     from .stream import TelemetryStream
@@ -92,12 +97,12 @@ CORRELATION_HEADER = _correlation.HEADER
 #: Places of names that need `logging` or a library.
 _LAZY = {
     "GrpcBackend": ("telemetry.backends.grpc", "GrpcBackend"),
-    "SnakepitSpanExporter": ("_otel_export", "SnakepitSpanExporter"),
+    "SnakepitSpanExporter": ("_observe.otel_export", "SnakepitSpanExporter"),
     "StderrBackend": ("telemetry.backends.stderr", "StderrBackend"),
     "TelemetryStream": ("telemetry.stream", "TelemetryStream"),
     "correlation_filter": ("otel_tracing", "correlation_filter"),
     "get_tracer": ("otel_tracing", "get_tracer"),
-    "install_opentelemetry": ("_otel_export", "install_opentelemetry"),
+    "install_opentelemetry": ("_observe.otel_export", "install_opentelemetry"),
     "otel_span": ("otel_tracing", "span"),
     "setup_tracing": ("otel_tracing", "setup_tracing"),
 }
@@ -161,7 +166,7 @@ class _Spanning(Span):
 
     def __call__(self, function: F) -> F:
         """Decorate a function: each of its calls has a span of its own."""
-        from .._spanned import spanned
+        from .._observe.spanned import spanned
 
         name, metadata, given = self.name, self._metadata, self._given
         own = self.own_id

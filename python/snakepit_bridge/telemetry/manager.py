@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import _sink
+from .._observe import sink as _sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

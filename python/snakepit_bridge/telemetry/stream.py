@@ -7,7 +7,7 @@ from collections import deque
 from threading import Lock
 from time import time_ns
 
-from .. import _fields, _sink, _span
+from .._observe import fields as _fields, sink as _sink, span as _span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -88,8 +88,8 @@ impl Splitter {
     }
 }
 
-/// Encloses the level of a line from Python's `logging`, as `snakepit_bridge/_log_levels.py` writes
-/// it.
+/// Encloses the level of a line from Python's `logging`, as
+/// `snakepit_bridge/_observe/log_levels.py` writes it.
 const MARK: u8 = 0x1e;
 
 /// Level of printed text, in Python's numbers.

@@ -1,5 +1,5 @@
 //! Specs of parameters: the values that they accept, compiled once per tool from the tuples that
-//! `_schema.py` creates from type hints.
+//! `_hints/schema.py` creates from type hints.
 
 mod compile;
 mod example;

@@ -1,5 +1,5 @@
-//! Data frames: Arrow IPC streams, which `snakepit_bridge._frames` writes and reads with the
-//! library at hand.
+//! Data frames: Arrow IPC streams, which `snakepit_bridge._frames.streams` writes and reads with
+//! the library at hand.
 
 mod ipc;
 mod once;
@@ -86,7 +86,7 @@ fn stream_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<(u8, Bound<'py, 
     if let Some(read) = once::find(value) {
         return Ok(Some(read));
     }
-    let module = value.py().import("snakepit_bridge._frames")?;
+    let module = value.py().import("snakepit_bridge._frames.streams")?;
     let made = module.call_method1("encode", (value,))?;
     if made.is_none() {
         return Ok(None);
@@ -112,8 +112,8 @@ fn fits(size: usize) -> Result<(), EncodeError> {
     Err(EncodeError::new(what).help("send it in parts"))
 }
 
-/// Converts an exception of `_frames` into an error: the reason of a `Refused`, or the text of any
-/// other exception.
+/// Converts an exception of `_frames.streams` into an error: the reason of a `Refused`, or the text
+/// of any other exception.
 fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
     let name = named(value);
     let parts = error.value(value.py()).getattr("args");
@@ -145,7 +145,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, block: &[u8]) -> Result<Bound<'py, Py
         Some(region) => region.into_any(),
         None => PyBytes::new(py, stream).into_any(),
     };
-    let module = py.import("snakepit_bridge._frames")?;
+    let module = py.import("snakepit_bridge._frames.streams")?;
     let wanted = wanted::current().bits();
     module
         .call_method1("decode", (kind, data, wanted))
@@ -176,7 +176,7 @@ pub(crate) fn fit<'py>(
     value: &Bound<'py, PyAny>,
     exact: bool,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let module = value.py().import("snakepit_bridge._frames_fit")?;
+    let module = value.py().import("snakepit_bridge._hints.frame_fit")?;
     let made = module.call_method1("fit", (class, value, exact))?;
     Ok((!made.is_none()).then_some(made))
 }

@@ -73,7 +73,7 @@ pub(crate) fn watch(py: Python<'_>, reports: Arc<Reports>) -> PyResult<Arc<Gil>>
             reports,
         };
         let report = Bound::new(py, report)?;
-        let module = py.import("snakepit_bridge._gil")?;
+        let module = py.import("snakepit_bridge._observe.gil")?;
         module.call_method1("watch", (report,))?;
     }
     Ok(gil)

@@ -128,7 +128,7 @@ fn read(py: Python<'_>) -> PyResult<HashMap<u64, Named>> {
 /// Reads where tasks wait, if there was ever an event loop. No code of a tool runs for that.
 fn tasks(py: Python<'_>) -> PyResult<Vec<Task>> {
     let modules = py.import("sys")?.getattr("modules")?;
-    let module = modules.call_method1("get", ("snakepit_bridge._task_stacks",))?;
+    let module = modules.call_method1("get", ("snakepit_bridge._serve.task_stacks",))?;
     if module.is_none() {
         return Ok(Vec::new());
     }

@@ -81,7 +81,7 @@ pub(crate) fn follow(py: Python<'_>) {
     if let Some(sink) = SINK.get()
         && sink.settings.take_new()
     {
-        let module = py.import("snakepit_bridge._sink");
+        let module = py.import("snakepit_bridge._observe.sink");
         if let Err(error) = module.and_then(|module| module.call_method0("settings")) {
             error.write_unraisable(py, None);
         }

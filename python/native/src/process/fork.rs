@@ -4,7 +4,7 @@
 //! The kernel gives the copy the connections of the worker. Three layers keep it silent: an
 //! `atfork` handler replaces its connections by dead ones before user code goes on, the runtime
 //! ends the copy as soon as the tool's code has returned, and an event loop ends it before another
-//! task gets its turn (`snakepit_bridge/_aio.py`).
+//! task gets its turn (`snakepit_bridge/_serve/aio.py`).
 #![expect(unsafe_code, reason = "pthread_atfork, dup2 and _exit")]
 
 use std::io::{self, Write as _};

@@ -136,7 +136,7 @@ impl Context {
         body: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let module = slf.py().import("snakepit_bridge._requests")?;
+        let module = slf.py().import("snakepit_bridge._host.requests")?;
         module.call_method1("request", (slf, op, name, body, timeout))
     }
 

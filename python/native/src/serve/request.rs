@@ -223,7 +223,7 @@ pub(crate) fn failure(py: Python<'_>, why: Failure, call: Option<u64>) -> PyErr 
 }
 
 fn host_error(py: Python<'_>, message: &str, code: &str, help: &str, kind: &str) -> PyErr {
-    let module = "snakepit_bridge._host_error";
+    let module = "snakepit_bridge._host.errors";
     raise(py, module, "HostError", (message, code, help, kind))
 }
 

@@ -80,7 +80,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
 
     // Before user code imports anything.
     if settings.log_levels {
-        py.import("snakepit_bridge._log_levels")?
+        py.import("snakepit_bridge._observe.log_levels")?
             .call_method0("watch")?;
     }
     let gil = gil::watch(py, Arc::clone(&reports))?;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import time_ns
 
-from ... import _correlation, _fields, _sink, _span
+from ..._observe import correlation as _correlation, fields as _fields, sink as _sink, span as _span
 from .base import TelemetryBackend
 
 TYPE_CHECKING = False

@@ -43,7 +43,7 @@ pub(super) fn wrong(
 /// fails to decide.
 fn is_secret(py: Python<'_>, path: &str) -> bool {
     let judge = || {
-        let module = py.import("snakepit_bridge._fields")?;
+        let module = py.import("snakepit_bridge._observe.fields")?;
         module.call_method1("is_secret", (path,))?.extract::<bool>()
     };
     judge().unwrap_or(true)

@@ -145,7 +145,7 @@ pub(super) fn array<'py>(
         return Err(Mismatch::new(spec, value));
     }
     let dtype = dtype.as_ref().map(|dtype| dtype.bind(py));
-    let module = py.import("snakepit_bridge._array_fit");
+    let module = py.import("snakepit_bridge._hints.array_fit");
     let made = module.and_then(|module| match typed {
         true => module.call_method1("of_array", (value, dtype)),
         // A list has no element type of its own to keep.

@@ -1,5 +1,5 @@
-//! Syntax of the texts that stand for other values; the patterns in `_text_forms.py` accept the
-//! same texts.
+//! Syntax of the texts that stand for other values; the patterns in `_hints/text_forms.py` accept
+//! the same texts.
 
 /// Returns whether a text has the form `YYYY-MM-DD`. Python checks that the day exists.
 pub(super) fn is_date(text: &str) -> bool {

@@ -79,7 +79,7 @@ impl fmt::Display for EncodeError {
 /// types of known libraries.
 pub(super) fn unsendable(value: &Bound<'_, PyAny>) -> EncodeError {
     let error = EncodeError::new(format!("is {}, which cannot be sent", named(value)));
-    let module = value.py().import("snakepit_bridge._instead");
+    let module = value.py().import("snakepit_bridge._unsendable.instead");
     let help = module
         .and_then(|module| module.call_method1("instead", (value,)))
         .and_then(|help| help.extract::<Option<String>>());

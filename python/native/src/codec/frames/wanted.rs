@@ -11,7 +11,7 @@ thread_local! {
     static GIVEN: RefCell<Option<Tail>> = const { RefCell::new(None) };
 }
 
-/// A set of data frame libraries, with the bits of `snakepit_bridge._frames`.
+/// A set of data frame libraries, with the bits of `snakepit_bridge._frames.streams`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Libraries(u8);
 

@@ -354,7 +354,7 @@ pub(crate) fn serve(
     let server = Bound::new(py, server)?;
     signal::install_handler(&server.getattr("interrupted")?)?;
     let served = py
-        .import("snakepit_bridge._concurrent")?
+        .import("snakepit_bridge._serve.concurrent")?
         .call_method1("serve", (&server,));
     if let Err(error) = served {
         // A signal handler has raised. The running calls have no outcome of their own; results of

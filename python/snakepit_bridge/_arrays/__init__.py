@@ -1,0 +1,1 @@
+"""Arrays of numbers for interpreters without numpy."""

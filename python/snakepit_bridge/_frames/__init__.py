@@ -1,0 +1,1 @@
+"""Data frames between Python and Arrow IPC streams."""

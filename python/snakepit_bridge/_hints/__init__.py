@@ -1,0 +1,1 @@
+"""Annotations of tools' parameters and results: specs that the runtime checks, and JSON Schemas."""

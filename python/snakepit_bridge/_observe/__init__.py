@@ -1,0 +1,1 @@
+"""Telemetry of the worker's Python code: spans, measurements, log records, OpenTelemetry."""

@@ -1,0 +1,1 @@
+"""What only code written for the original library uses."""

@@ -1,0 +1,1 @@
+"""`SessionContext` and the variables of its session."""

@@ -1,0 +1,1 @@
+"""Values that cannot be sent: hints for their users, and the markers that replace them."""
