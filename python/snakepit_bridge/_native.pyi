@@ -19,6 +19,9 @@ class Context:
     def worker_id(self) -> str:
         """Name of the worker process."""
     @property
+    def metadata(self) -> dict[str, str]:
+        """Texts that the caller gave for the call, by key; a new dict each time."""
+    @property
     def deadline(self) -> float | None:
         """Time at which the caller stops waiting, in seconds of `time.monotonic()`."""
     @property

@@ -18,8 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["BaseAdapter", "ToolMetadata", "tool"]
 
 
+class _Fields:
+    """The fields of a dataclass, for code that imports `dataclasses`; workers need not."""
+
+    def __get__(self, _instance: object, owner: type) -> dict[str, Any]:
+        from dataclasses import field, make_dataclass
+
+        fields = [("description", str, ""), ("supports_streaming", bool, False)]
+        lists = [(name, list, field(default_factory=list)) for name in _LISTS]
+        made: Any = make_dataclass(owner.__name__, [*fields, *lists])
+        return made.__dataclass_fields__
+
+
+_LISTS = ("parameters", "required_variables")
+
+
 class ToolMetadata:
     """The metadata that the original's `tool` keeps on a function, as `_tool_metadata`."""
+
+    __dataclass_fields__ = _Fields()
 
     def __init__(
         self,
@@ -33,6 +50,16 @@ class ToolMetadata:
         self.supports_streaming = supports_streaming
         self.parameters = parameters or []
         self.required_variables = required_variables or []
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all fields are equal."""
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __repr__(self) -> str:
+        """Show the fields."""
+        return f"ToolMetadata({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
 
 def tool(

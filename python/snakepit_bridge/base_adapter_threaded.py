@@ -8,7 +8,6 @@ that must not overlap belongs in `with self.acquire_lock():`.
 from __future__ import annotations
 
 import threading
-from functools import wraps
 
 from . import thread_safety_checker as _checker
 from ._threads.around import NOTHING, around
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
+    "BaseAdapter",
     "RequestTracker",
     "ThreadLocalStorage",
     "ThreadSafeAdapter",
@@ -49,15 +49,15 @@ class _Tracked:
         self._number = 0
 
     def __enter__(self) -> int:
-        self._number = self._adapter._requests.start_request()
+        self._number = self._adapter._tracker.start_request()
         try:
-            checker = _checker.get_global_checker()
+            checker = _checker.active_checker()
             if checker is not None:
                 execution = checker.track_execution(self._method, self._adapter)
                 execution.__enter__()
                 self._execution = execution
         except BaseException:
-            self._adapter._requests.end_request(self._number, failed=True)
+            self._adapter._tracker.end_request(request_id=self._number, failed=True)
             raise
         return self._number
 
@@ -69,7 +69,7 @@ class _Tracked:
     ) -> None:
         # A stream that is closed early has not failed.
         failed = kind is not None and not issubclass(kind, GeneratorExit)
-        self._adapter._requests.end_request(self._number, failed=failed)
+        self._adapter._tracker.end_request(request_id=self._number, failed=failed)
         if self._execution is not None:
             self._execution.__exit__(kind, error, traceback)
 
@@ -84,15 +84,15 @@ class ThreadSafeAdapter(BaseAdapter):
     __thread_safe__ = True
 
     _lock: threading.RLock  # pyright: ignore[reportUninitializedInstanceVariable]
-    _locals: ThreadLocalStorage  # pyright: ignore[reportUninitializedInstanceVariable]
-    _requests: RequestTracker  # pyright: ignore[reportUninitializedInstanceVariable]
+    _thread_local: ThreadLocalStorage  # pyright: ignore[reportUninitializedInstanceVariable]
+    _tracker: RequestTracker  # pyright: ignore[reportUninitializedInstanceVariable]
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
         """Create the shared state here, so that an `__init__` without `super` loses nothing."""
         self = super().__new__(cls)
         self._lock = threading.RLock()
-        self._locals = ThreadLocalStorage()
-        self._requests = RequestTracker()
+        self._thread_local = ThreadLocalStorage()
+        self._tracker = RequestTracker()
         return self
 
     def acquire_lock(self) -> Any:
@@ -100,7 +100,7 @@ class ThreadSafeAdapter(BaseAdapter):
 
         While a `ThreadSafetyChecker` is active, waits for it are measured.
         """
-        checker = _checker.get_global_checker()
+        checker = _checker.active_checker()
         if checker is None:
             return self._lock
         return measured(self._lock, checker.lock_waits(type(self).__qualname__))
@@ -109,26 +109,33 @@ class ThreadSafeAdapter(BaseAdapter):
         self, key: str, default: Any = None, *, factory: Callable[[], Any] | None = None
     ) -> Any:
         """Return this thread's value; a missing one is `default`, or created by `factory`."""
-        return self._locals.get(key, default, factory=factory)
+        return self._thread_local.get(key, default, factory=factory)
 
     def set_thread_local(self, key: str, value: Any) -> None:
         """Keep a value for this thread."""
-        self._locals.set(key, value)
+        self._thread_local.set(key, value)
 
     def clear_thread_local(self, key: str | None = None) -> None:
         """Drop one value of this thread, or all of them."""
         if key is None:
-            self._locals.clear()
+            self._thread_local.clear()
         else:
-            self._locals.delete(key)
+            self._thread_local.delete(key)
 
     def get_stats(self) -> dict[str, Any]:
         """Return a snapshot of the counters of `thread_safe_method` and `track_request`."""
+        requests = self._tracker.get_stats()
         return {
             "adapter": type(self).__qualname__,
+            "adapter_class": type(self).__name__,
             "thread_safe": validate_thread_safety(type(self)),
-            **self._requests.get_stats(),
+            "tracker": requests,
+            **requests,
         }
+
+    def get_stats_dict(self) -> dict[str, Any]:
+        """Return the counters, for a subclass with a `get_stats` of its own."""
+        return ThreadSafeAdapter.get_stats(self)
 
     def track_request(self, request_id: Any = None) -> Any:
         """Count a `with` block as a request; `request_id` names it in a checker's report."""
@@ -158,18 +165,5 @@ def validate_thread_safety(adapter_class: Any) -> bool:
     return bool(getattr(adapter_class, "__thread_safe__", False))
 
 
-def require_thread_safe(function: F) -> F:
-    """Reject adapters that do not declare `__thread_safe__` as the function's first argument."""
-    inner: Any = function
-
-    def wrapper(adapter: Any, *args: Any, **kwargs: Any) -> Any:
-        if not validate_thread_safety(adapter):
-            cls = adapter if isinstance(adapter, type) else type(adapter)
-            raise ValueError(
-                f"adapter `{cls.__qualname__}` does not declare that threads may share it: "
-                "make it safe, then set `__thread_safe__ = True` on the class"
-            )
-        return inner(adapter, *args, **kwargs)
-
-    checked: Any = wraps(inner)(wrapper)
-    return checked
+#: The original has this function in both modules.
+require_thread_safe = _checker.require_thread_safe_adapter

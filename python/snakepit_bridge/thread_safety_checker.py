@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import wraps
 
 from ._threads.around import NOTHING, around
 from ._threads.checker_counts import Execution, LockWaits, MethodRuns
@@ -18,7 +19,7 @@ from ._threads.unsafe_libraries import UNSAFE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, TextIO, TypeVar
+    from typing import Any, ClassVar, TextIO, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +46,12 @@ class ThreadSafetyError(RuntimeError):
 
 class ThreadSafetyChecker:
     """Watches methods, locks and libraries; may be used from any number of threads."""
+
+    #: Libraries to find, by import name. Entries may be added: `safe_pattern` is the hint.
+    UNSAFE_LIBRARIES: ClassVar[dict[str, dict[str, str]]] = {
+        name: {"reason": "not safe to be used by several threads", "safe_pattern": hint}
+        for name, hint in UNSAFE.items()
+    }
 
     def __init__(self, enabled: bool = True, strict_mode: bool = False) -> None:
         """Create a checker; a disabled one costs next to nothing; in strict mode findings raise."""
@@ -158,20 +165,21 @@ class ThreadSafetyChecker:
         )
         return False
 
-    def check_library_safety(self, names: Iterable[str] | str | None = None) -> list[str]:
-        """Return the libraries that need care: of `names`, or of all imported ones."""
+    def check_library_safety(
+        self, imported_modules: Iterable[str] | str | None = None
+    ) -> list[str]:
+        """Return the libraries that need care: of `imported_modules`, or of all imported ones."""
         if not self.enabled:
             return []
-        wanted = {names} if isinstance(names, str) else names
+        one = isinstance(imported_modules, str)
+        wanted = {imported_modules} if one else imported_modules
         looked_at = set(sys.modules if wanted is None else wanted)
-        unsafe = sorted(looked_at & UNSAFE.keys())
+        unsafe = sorted(looked_at & self.UNSAFE_LIBRARIES.keys())
         for name in unsafe:
-            self._found(
-                "unsafe_library",
-                name,
-                f"library `{name}` is not safe to be used by several threads",
-                UNSAFE[name],
-            )
+            known = self.UNSAFE_LIBRARIES[name]
+            reason = known.get("reason", "not safe to be used by several threads")
+            help = known.get("safe_pattern", "hold a lock around its calls")
+            self._found("unsafe_library", name, f"library `{name}` is {reason}", help)
         return unsafe
 
     def watch(self, target: Any) -> Any:
@@ -228,13 +236,17 @@ class ThreadSafetyChecker:
                     f"{name}: {share} % of the acquisitions of its lock had to wait; hold it for "
                     "a shorter time, or use several locks"
                 )
+        shared = {name: method["threads"] for name, method in methods.items()}
         return {
             "enabled": self.enabled,
             "strict_mode": self.strict_mode,
             "gil_enabled": gil_enabled(),
+            "total_methods_tracked": len(methods),
+            "concurrent_accesses": {name: n for name, n in shared.items() if n > 1},
+            "warnings_issued": len(findings),
             "warnings": [finding["message"] for finding in findings],
             "findings": findings,
-            "libraries": sorted(UNSAFE.keys() & sys.modules.keys()),
+            "libraries": sorted(self.UNSAFE_LIBRARIES.keys() & sys.modules.keys()),
             "methods": methods,
             "locks": locks,
             "recommendations": advice,
@@ -255,8 +267,17 @@ def gil_enabled() -> bool:
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
-def get_global_checker() -> ThreadSafetyChecker | None:
-    """Return the active checker, if there is one and it is enabled."""
+#: Stands for the active checker while there is none.
+_idle = ThreadSafetyChecker(enabled=False)
+
+
+def get_global_checker() -> ThreadSafetyChecker:
+    """Return the active checker, or a disabled one if none is active."""
+    return _active or _idle
+
+
+def active_checker() -> ThreadSafetyChecker | None:
+    """Return the active checker. `None` if there is none, or it is disabled."""
     checker = _active
     return checker if checker is not None and checker.enabled else None
 
@@ -285,22 +306,28 @@ def check_thread_safe(function: F) -> F:
     is_method = code is not None and code.co_varnames[:1] == ("self",)
 
     def context(args: tuple[Any, ...]) -> Any:
-        checker = get_global_checker()
+        checker = active_checker()
         owner = args[0] if is_method and args else None
         return NOTHING if checker is None else checker.track_execution(name, owner)
 
     return around(function, context)
 
 
-def require_thread_safe_adapter(adapter: Any) -> Any:
-    """Return a class or an adapter if it declares `__thread_safe__`; else raise."""
-    if not getattr(adapter, "__thread_safe__", False):
-        cls = adapter if isinstance(adapter, type) else type(adapter)
-        raise ThreadSafetyError(
-            f"adapter `{cls.__qualname__}` does not declare that threads may share it; "
-            "make it safe, then set `__thread_safe__ = True` on the class"
-        )
-    return adapter
+def require_thread_safe_adapter(function: F) -> F:
+    """Reject adapters that do not declare `__thread_safe__` as the function's first argument."""
+    inner: Any = function
+
+    def wrapper(adapter: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(adapter, "__thread_safe__", False):
+            cls = adapter if isinstance(adapter, type) else type(adapter)
+            raise ValueError(
+                f"adapter `{cls.__qualname__}` does not declare that threads may share it: "
+                "make it safe, then set `__thread_safe__ = True` on the class"
+            )
+        return inner(adapter, *args, **kwargs)
+
+    checked: Any = wraps(inner)(wrapper)
+    return checked
 
 
 def check_common_pitfalls(adapter: Any) -> list[str]:
@@ -310,22 +337,24 @@ def check_common_pitfalls(adapter: Any) -> list[str]:
     return pitfalls(adapter if isinstance(adapter, type) else type(adapter))
 
 
-def validate_adapter_thread_safety(adapter: Any) -> dict[str, Any]:
-    """Return declaration and pitfalls of a class or an object."""
-    cls = adapter if isinstance(adapter, type) else type(adapter)
-    declared = bool(getattr(adapter, "__thread_safe__", False))
-    issues = check_common_pitfalls(cls)
-    return {
-        "adapter": cls.__qualname__,
-        "declared": declared,
-        "issues": issues,
-        "valid": declared and not issues,
-    }
+def validate_adapter_thread_safety(adapter_class: Any) -> bool:
+    """Return whether a class or an object declares `__thread_safe__ = True`.
+
+    Raises `ValueError` instead of returning `False` while a checker in strict mode is active.
+    """
+    safe = getattr(adapter_class, "__thread_safe__", False) is True
+    if not safe and get_global_checker().strict_mode:
+        cls = adapter_class if isinstance(adapter_class, type) else type(adapter_class)
+        raise ValueError(
+            f"adapter `{cls.__qualname__}` does not declare that threads may share it: "
+            "make it safe, then set `__thread_safe__ = True` on the class"
+        )
+    return safe
 
 
 def print_thread_safety_report(file: TextIO | None = None) -> None:
     """Print the findings and counters of the active checker, for people."""
-    checker = get_global_checker()
+    checker = active_checker()
     out = sys.stdout if file is None else file
     if checker is None:
         print("thread safety: no checker is active", file=out)

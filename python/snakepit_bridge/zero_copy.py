@@ -16,8 +16,9 @@ _FIELDS = ("kind", "device", "dtype", "shape", "owner", "ref", "copy", "bytes", 
 class ZeroCopyRef:
     """The fields of a reference. Arrays need none: `docs/values.md` describes their encoding."""
 
-    __slots__ = _FIELDS
+    __slots__ = ("payload", *_FIELDS)
 
+    payload: dict[str, Any]
     kind: Any
     device: Any
     dtype: Any
@@ -30,6 +31,7 @@ class ZeroCopyRef:
 
     def __init__(self, payload: Mapping[str, Any]) -> None:
         """Read the fields from a mapping; missing ones are `None`, the metadata empty."""
+        self.payload = dict(payload)
         for field in _FIELDS:
             setattr(self, field, payload.get(field))
         self.metadata = self.metadata or {}

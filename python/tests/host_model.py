@@ -367,6 +367,7 @@ class FakeContext:
         self.call_id = 7
         self.session_id = session_id
         self.worker_id = worker_id
+        self.metadata = {}
         self.deadline = time.monotonic() + 60
         self.cancelled = False
         self.over = False

@@ -97,7 +97,7 @@ def test_decorated_tools_of_the_original(load):
     tools = load("Decorated")
     assert list(tools) == ["progress", "hybrid"]
     assert tools["progress"].kind == "stream" and tools["progress"].description == "Progress"
-    adapter = tools["progress"].function.__self__
+    adapter = tools["hybrid"].function.__self__
     assert type(adapter).progress._tool_metadata.required_variables == ["x"]
     assert tools["progress"].owner is adapter
     ctx = context()

@@ -203,7 +203,7 @@ def test_the_counters_always_add_up(steps):
             running.append(tracker.start_request())
             begun += 1
         elif step == "foreign":
-            tracker.end_request(10_000)
+            tracker.end_request(request_id=10_000)
         elif step == "twice" and begun and not running:
             tracker.end_request()
         elif step in ("end", "fail") and running:
@@ -223,7 +223,8 @@ def test_the_tracker_bears_many_threads_and_many_names():
 
     def use(index):
         for number in range(100):
-            tracker.end_request(tracker.start_request(index * 100 + number), failed=number == 0)
+            request = tracker.start_request(index * 100 + number)
+            tracker.end_request(request_id=request, failed=number == 0)
 
     together(use)
     stats = tracker.get_stats()

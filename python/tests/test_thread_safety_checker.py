@@ -210,7 +210,7 @@ def test_libraries_that_need_care_are_told(monkeypatch, capsys):
 def test_a_checker_that_is_off_sees_nothing():
     checker = ThreadSafetyChecker(enabled=False, strict_mode=True)
     with checker:
-        assert get_global_checker() is None
+        assert get_global_checker() is checker
     assert checker.check_library_safety("pandas") == []
     assert checker.check_method_access("a") and checker.check_method_access("a", thread_id=-1)
     adapter = checker.watch(Undeclared())
@@ -219,14 +219,14 @@ def test_a_checker_that_is_off_sees_nothing():
 
 
 def test_the_active_checker():
-    assert get_global_checker() is None
+    assert not get_global_checker().enabled
     outer = enable_checking(strict_mode=True)
     assert get_global_checker() is outer and outer.strict_mode
     with ThreadSafetyChecker() as inner:
         assert get_global_checker() is inner
     assert get_global_checker() is outer
     disable_checking()
-    assert get_global_checker() is None
+    assert not get_global_checker().enabled
 
 
 def test_functions_and_methods_that_tell_of_themselves():
@@ -318,16 +318,40 @@ def test_what_looks_unsafe_in_the_source():
     assert check_common_pitfalls(Careful()) == []
     made = type("Made", (Careful,), {})
     assert check_common_pitfalls(made) == []
-    assert validate_adapter_thread_safety(Careful)["valid"] is True
-    bad = validate_adapter_thread_safety(Careless())
-    assert (bad["adapter"], bad["declared"], bad["valid"]) == ("Careless", False, False)
-    assert len(bad["issues"]) == 7
+    assert len(check_common_pitfalls(Careless())) == 7
 
 
 def test_an_adapter_must_declare():
-    assert require_thread_safe_adapter(Careful) is Careful
-    with pytest.raises(ThreadSafetyError, match="adapter `Careless` does not declare"):
-        require_thread_safe_adapter(Careless())
+    assert validate_adapter_thread_safety(Careful) is True
+    assert validate_adapter_thread_safety(Careful()) is True
+    assert validate_adapter_thread_safety(Careless()) is False
+    assert validate_adapter_thread_safety(type("Odd", (), {"__thread_safe__": 1})) is False
+    with (
+        ThreadSafetyChecker(strict_mode=True),
+        pytest.raises(ValueError, match="adapter `Careless` does not declare"),
+    ):
+        validate_adapter_thread_safety(Careless)
+
+
+def test_a_function_requires_an_adapter_that_declares():
+    @require_thread_safe_adapter
+    def use(adapter, *args, key=None):
+        return type(adapter), args, key
+
+    assert use(Careful(), 1, key=2) == (Careful, (1,), 2) and use.__name__ == "use"
+    with pytest.raises(ValueError, match="adapter `Careless` does not declare"):
+        use(Careless())
+
+
+def test_libraries_may_be_added(monkeypatch, capsys):
+    known = ThreadSafetyChecker.UNSAFE_LIBRARIES
+    assert known.keys() == UNSAFE.keys()
+    entry = {"reason": "slow", "safe_pattern": "use one thread"}
+    monkeypatch.setitem(known, "my_library", entry)
+    checker = ThreadSafetyChecker()
+    assert checker.check_library_safety(imported_modules={"my_library", "json"}) == ["my_library"]
+    assert "library `my_library` is slow; use one thread" in capsys.readouterr().err
+    assert checker.get_report()["warnings_issued"] == 1
 
 
 def test_all_names_of_the_module_are_there():

@@ -11,6 +11,7 @@ from snakepit_bridge._load import loader
 from snakepit_bridge.adapters.threaded_showcase import ThreadedShowcaseAdapter
 from snakepit_bridge.thread_safety_checker import (
     ThreadSafetyChecker,
+    check_common_pitfalls,
     validate_adapter_thread_safety,
 )
 
@@ -120,7 +121,7 @@ def test_all_tools_at_once_under_a_strict_checker(adapter):
     assert stats["noted"] == THREADS * 40 and stats["log_entries"] == THREADS * 40
     # The stream's inner calls are requests as well; the running one is `thread_stats` itself.
     assert stats["total_requests"] == THREADS * 100 + 1 and stats["active_requests"] == 1
-    assert validate_adapter_thread_safety(adapter)["issues"] == []
+    assert validate_adapter_thread_safety(adapter) and check_common_pitfalls(adapter) == []
 
 
 @pytest.mark.native

@@ -6,6 +6,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 // Numbers of the fields of `ExecuteToolRequest` that the head of a call may have.
 pub(crate) const SESSION_ID: u32 = 1;
 pub(crate) const TOOL_NAME: u32 = 2;
+pub(crate) const METADATA: u32 = 4;
 #[cfg(feature = "client")]
 pub(crate) const ENCODING: u32 = 101;
 #[cfg(feature = "client")]
@@ -17,7 +18,7 @@ pub(crate) const TRACE_STATE: u32 = 107;
 
 /// The fields of an `ExecuteToolRequest` that a worker reads; empty or 0 where the message does not
 /// have them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallHead<'a> {
     /// Session of the caller.
@@ -32,6 +33,8 @@ pub struct CallHead<'a> {
     pub correlation_id: &'a str,
     /// The header `tracestate`.
     pub trace_state: &'a str,
+    /// Texts for the tool by key.
+    pub metadata: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> CallHead<'a> {
@@ -52,6 +55,9 @@ impl<'a> CallHead<'a> {
                     read.correlation_id = text(&mut head)?;
                 }
                 (TRACE_STATE, WireType::LengthDelimited) => read.trace_state = text(&mut head)?,
+                (METADATA, WireType::LengthDelimited) => {
+                    read.metadata.push(entry(bytes(&mut head)?)?);
+                }
                 _ => skip_field(wire, field, &mut head, DecodeContext::default())?,
             }
         }
@@ -96,6 +102,20 @@ fn bytes<'a>(head: &mut &'a [u8]) -> Result<&'a [u8], BadHead> {
     Ok(bytes)
 }
 
+/// Reads an entry of a map of texts.
+fn entry(mut message: &[u8]) -> Result<(&str, &str), BadHead> {
+    let (mut key, mut value) = ("", "");
+    while !message.is_empty() {
+        let (field, wire) = decode_key(&mut message)?;
+        match (field, wire) {
+            (1, WireType::LengthDelimited) => key = text(&mut message)?,
+            (2, WireType::LengthDelimited) => value = text(&mut message)?,
+            _ => skip_field(wire, field, &mut message, DecodeContext::default())?,
+        }
+    }
+    Ok((key, value))
+}
+
 fn text<'a>(head: &mut &'a [u8]) -> Result<&'a str, BadHead> {
     std::str::from_utf8(bytes(head)?).map_err(|_| BadHead::NotUtf8)
 }
@@ -132,6 +152,7 @@ mod tests {
             trace: &[9; 25],
             correlation_id: "ä",
             trace_state: "a=b",
+            metadata: vec![("b", "c")],
         };
         assert_eq!(CallHead::decode(&head), Ok(expected));
         assert_eq!(CallHead::decode(&[]), Ok(CallHead::default()));

@@ -47,6 +47,7 @@ impl PoolGateway {
         options.trace = call.trace;
         options.trace_state.clone_from(&call.trace_state);
         options.correlation.clone_from(&call.correlation);
+        options.metadata = (!call.metadata.is_empty()).then(|| Arc::new(call.metadata.clone()));
         let found = match (&call.peer, self.whole.upgrade()) {
             (None, Some(whole)) => find(&whole.pools(), &call.tool, &options).await?,
             _ => None,

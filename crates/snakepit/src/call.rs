@@ -136,6 +136,11 @@ impl<R, A> Call<R, A> {
         self.with(|options| options.queue_timeout(timeout))
     }
 
+    /// Adds a text for the tool, which reads it in the `request_metadata` of its context.
+    pub fn metadata(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|options| options.metadata(key, value))
+    }
+
     /// Marks the call as harmless to run twice: the pool may repeat it if its worker died.
     pub fn idempotent(self) -> Self {
         self.with(CallOptions::idempotent)

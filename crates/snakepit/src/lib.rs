@@ -63,6 +63,11 @@
 #[doc = include_str!("../../../docs/dataframes.md")]
 struct DataFramesGuide;
 
+/// The block of the guide for users of the original library compiles.
+#[cfg(all(doctest, feature = "process"))]
+#[doc = include_str!("../../../docs/migrating.md")]
+struct MigrationGuide;
+
 mod args;
 #[cfg(feature = "arrow")]
 mod batch_stream;

@@ -132,6 +132,10 @@ def _methods(adapter: Any, sources: Sources) -> list[Tool]:
 
 def _make(function: Any, options: ToolOptions, owner: Any, sources: Sources) -> Tool:
     tool = Tool(function, options, owner, sources)
+    if tool.kind == "stream" and hasattr(function, "_tool_metadata"):
+        from .._original import chunks
+
+        tool.function = chunks.unwrapped(tool.function)
     if not valid_name(tool.name):
         raise LoadError(
             f"a tool cannot be named `{_text.clip(tool.name, 200)}`",

@@ -6,6 +6,7 @@ Such an adapter has `execute_tool(tool_name, arguments, context)` and may overri
 
 from __future__ import annotations
 
+from .._original.chunks import items
 from .._serve import aio
 from ..adapter import ToolOptions
 from .tool import Sources, Tool
@@ -34,7 +35,7 @@ def catch_all(adapter: Any, taken: set[str], sources: Sources) -> list[Tool]:
         tool_name: str, arguments: dict[str, Any] | None = None, ctx: Any = None
     ) -> Iterator[Any]:
         result = dispatch(tool_name=tool_name, arguments=arguments or {}, context=ctx)
-        yield from _items(aio.run(result))
+        yield from items(aio.run(result))
 
     out: list[Tool] = []
     place = sources.place(getattr(dispatch, "__func__", dispatch))
@@ -49,31 +50,6 @@ def catch_all(adapter: Any, taken: set[str], sources: Sources) -> list[Tool]:
         tool.is_async = tool.awaits = name == CALL
         out.append(tool)
     return out
-
-
-def _items(result: Any) -> Iterator[Any]:
-    """Iterate over the chunks of a streaming result; a result that is no iterator is one chunk."""
-    if hasattr(result, "__anext__") or hasattr(result, "__aiter__"):
-        source = result.__aiter__()
-        try:
-            while True:
-                try:
-                    item = aio.anext(source)
-                except StopAsyncIteration:
-                    return
-                yield _chunk(item)
-        finally:
-            aio.aclose(source)
-    elif hasattr(result, "__next__") or isinstance(result, (list, tuple)):
-        for item in result:
-            yield _chunk(item)
-    else:
-        yield _chunk(result)
-
-
-def _chunk(item: Any) -> Any:
-    """Return the data of the original's `StreamChunk(data, is_final)`; other items as they are."""
-    return item.data if type(item).__name__ == "StreamChunk" and hasattr(item, "data") else item
 
 
 class Owner:

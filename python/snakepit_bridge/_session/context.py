@@ -27,19 +27,34 @@ class SessionContext(VariableMethods, HostMethods):
     `_async` are for coroutines: they do not block the event loop.
     """
 
-    __slots__ = ("_native", "_parts", "host_tools", "variables")
+    # Tools may keep attributes of their own on the context, for the time of the call.
+    __slots__ = ("__dict__", "_native", "_parts", "host_tools", "stub", "variables")
 
     #: Variables of the session by name.
     variables: Variables
     #: Host tools by name.
     host_tools: HostTools
-    #: The gRPC client of the original library; there is none here.
-    stub = None
+    #: The gRPC client of the original library: `None`, except in a context made by hand.
+    stub: Any
 
-    def __init__(self, native: Native) -> None:
-        """Wrap the context that the runtime made for a call."""
-        self._native = native
+    def __init__(
+        self,
+        native: Native | Any,
+        session_id: str | None = None,
+        request_metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Wrap the context that the runtime made for a call.
+
+        With a session id, make a context by hand, as tests of adapters do: its first argument is
+        kept as `stub`, and it has no host to send requests to.
+        """
         self._parts: dict[str, Any] = {}
+        self.stub = None
+        if session_id is not None:
+            from .._original.detached import Detached
+
+            self.stub, native = native, Detached(session_id, request_metadata)
+        self._native: Native = native
 
     def __getattr__(self, name: str) -> Any:
         """Create a part on first use; later uses find it in its slot."""
@@ -133,9 +148,12 @@ class SessionContext(VariableMethods, HostMethods):
     # Names of the original.
 
     @property
-    def request_metadata(self) -> Mapping[str, str]:
-        """Empty: the headers of the original's requests have no counterpart here."""
-        return {}
+    def request_metadata(self) -> dict[str, str]:
+        """Texts that the caller gave for this call, and its `correlation_id` if it has one."""
+        found = self._parts.get("request_metadata")
+        if found is None:
+            found = self._parts.setdefault("request_metadata", self._native.metadata)
+        return found
 
     @property
     def elixir_tools(self) -> HostTools:

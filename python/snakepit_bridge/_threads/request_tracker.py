@@ -44,12 +44,18 @@ class RequestTracker:
             self._by_thread[name] = self._by_thread.get(name, 0) + 1
         return number
 
-    def end_request(self, request_id: int | None = None, *, failed: bool = False) -> None:
-        """End a request; without a number the youngest one of this thread.
+    def end_request(
+        self,
+        thread_id: int | None = None,
+        *,
+        request_id: int | None = None,
+        failed: bool = False,
+    ) -> None:
+        """End a request; without a number the youngest one of a thread, by default the current.
 
         A request that is over, or never began, is not counted.
         """
-        ident = threading.get_ident()
+        ident = threading.get_ident() if thread_id is None else thread_id
         now = time.monotonic()
         with self._lock:
             if request_id is None:
@@ -68,6 +74,9 @@ class RequestTracker:
             return {
                 "total_requests": self._finished + len(self._active),
                 "active_requests": len(self._active),
+                "total_active_requests": len(self._active),
+                "active_threads": len({ident for ident, _ in self._active.values()}),
+                "threads_seen": len(self._by_thread),
                 "failed_requests": self._failed,
                 "peak_requests": self._peak,
                 "busy_seconds": self._busy,

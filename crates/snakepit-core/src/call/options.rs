@@ -9,6 +9,7 @@ use crate::events::{TraceContext, TraceState};
 use crate::id::SessionId;
 use crate::schedule::Affinity;
 use crate::state::{Session, SessionHold};
+use crate::value::Metadata;
 
 /// Options of one call.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,9 @@ pub struct CallOptions {
     pub trace_state: TraceState,
     /// Correlation id, which the log records of the call carry, in Rust and in Python.
     pub correlation: Option<Arc<str>>,
+    /// Texts for the tool, which reads them in its context: at most 32 with 4096 bytes together.
+    /// Calls that the tool makes itself do not inherit them.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 impl CallOptions {
@@ -99,6 +103,14 @@ impl CallOptions {
             self.generation.clone_from(&other.generation);
         }
         self.affinity = self.affinity.or(other.affinity);
+        self
+    }
+
+    /// Adds a text for the tool, which reads it in the `request_metadata` of its context.
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        let metadata = self.metadata.get_or_insert_default();
+        Arc::make_mut(metadata).insert(key.into(), value.into());
         self
     }
 

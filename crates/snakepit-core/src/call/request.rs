@@ -9,7 +9,7 @@ use super::CallChain;
 use crate::events::{TraceContext, TraceState};
 use crate::id::{CallId, SessionId};
 use crate::state::SessionHold;
-use crate::value::Payload;
+use crate::value::{Metadata, Payload};
 
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Request {
     pub trace_state: TraceState,
     /// Correlation id given by the caller, for log records.
     pub correlation: Option<Arc<str>>,
+    /// Texts for the tool, given by the caller.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 impl Request {
@@ -58,6 +60,7 @@ impl Request {
             trace: None,
             trace_state: TraceState::default(),
             correlation: None,
+            metadata: None,
         }
     }
 

@@ -4,7 +4,8 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use snakepit_core::call::Request;
 
 use crate::call_head::{
-    CALL_ID, CORRELATION_ID, ENCODING, SESSION_ID, TIMEOUT_US, TOOL_NAME, TRACE, TRACE_STATE,
+    CALL_ID, CORRELATION_ID, ENCODING, METADATA, SESSION_ID, TIMEOUT_US, TOOL_NAME, TRACE,
+    TRACE_STATE,
 };
 use crate::convert::beginning;
 
@@ -40,6 +41,13 @@ pub(super) fn encode_call(request: &Request, out: &mut Vec<u8>) {
     if let Some(correlation) = &request.correlation {
         let correlation = beginning(correlation, MAX_CORRELATION);
         text(CORRELATION_ID, correlation, out);
+    }
+    let mut entry = Vec::new();
+    for (key, value) in request.metadata.iter().flat_map(|metadata| metadata.iter()) {
+        entry.clear();
+        text(1, key, &mut entry);
+        text(2, value, &mut entry);
+        bytes(METADATA, &entry, out);
     }
 }
 
@@ -99,11 +107,15 @@ mod tests {
         request.correlation = Some("ä".repeat(600).into());
         request.trace_state = snakepit_core::events::TraceState::parse("a=b");
         request.trace = Some(span);
+        let metadata = [("tenant", "a"), ("", "")].map(|(key, value)| (key.into(), value.into()));
+        request.metadata = Some(std::sync::Arc::new(metadata.into()));
         bytes.clear();
         encode_call(&request, &mut bytes);
         let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
         assert_eq!(message.trace[..], span.to_bytes());
         assert_eq!(message.trace_state, "a=b");
         assert_eq!(message.correlation_id, "ä".repeat(512));
+        assert_eq!(message.metadata.len(), 2);
+        assert_eq!(message.metadata["tenant"], "a");
     }
 }

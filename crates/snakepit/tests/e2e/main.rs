@@ -68,6 +68,8 @@ mod leftovers;
 mod limits;
 #[cfg(feature = "process")]
 mod markers;
+#[cfg(feature = "cli")]
+mod migrating;
 #[cfg(feature = "process")]
 mod mixed_load;
 #[cfg(feature = "process")]
@@ -76,6 +78,8 @@ mod nested;
 mod new_project;
 #[cfg(feature = "process")]
 mod one_state;
+#[cfg(feature = "process")]
+mod original;
 #[cfg(feature = "cli")]
 mod prepared;
 #[cfg(feature = "cli")]

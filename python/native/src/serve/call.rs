@@ -28,11 +28,13 @@ pub(crate) struct Call {
     pub(crate) window: Option<Arc<Window>>,
     /// Trace and correlation id of the call; `None` if the host gave neither.
     pub(crate) traced: Option<Arc<Traced>>,
+    /// Texts for the tool by key, if it can ask for them.
+    pub(crate) metadata: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Call {
-    /// Creates a call that begins now, without a window. The deadline is set only if the tool can
-    /// ask for it (`asks`).
+    /// Creates a call that begins now, without a window. Deadline and metadata are set only if the
+    /// tool can ask for them (`asks`).
     pub(crate) fn new(
         id: u64,
         head: &CallHead<'_>,
@@ -47,6 +49,7 @@ impl Call {
             cancelled,
             window: None,
             traced: Traced::new(head),
+            metadata: if asks { metadata(head) } else { Vec::new() },
         }
     }
 
@@ -94,6 +97,15 @@ impl Call {
             None => send_fault(py, outbox, self.id, fault),
         }
     }
+}
+
+/// Copies the metadata of a call. The correlation id is a part of it, unless the caller has set an
+/// entry of its name.
+fn metadata(head: &CallHead<'_>) -> Vec<(Box<str>, Box<str>)> {
+    let correlation = ("correlation_id", head.correlation_id);
+    let correlation = (!correlation.1.is_empty()).then_some(correlation);
+    let all = correlation.into_iter().chain(head.metadata.iter().copied());
+    all.map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 /// The step that stopped a cancelled call, and the time from the cancellation to the end; `None` if

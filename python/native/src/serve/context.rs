@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::codec::packed::Packed;
 use crate::link::{Failure, Link, Outcome, Waited};
 use crate::process::clock;
+use crate::serve::call::Call;
 use crate::serve::port::Port;
 use crate::serve::request::{PendingRequest, encoded, failure, give_up, value};
 
@@ -26,26 +28,26 @@ pub(crate) struct Context {
     worker_id: Arc<str>,
     deadline: Option<Instant>,
     cancelled: Arc<AtomicBool>,
+    metadata: Vec<(Box<str>, Box<str>)>,
     link: Arc<Link>,
     max_payload: usize,
 }
 
 impl Context {
-    pub(crate) const fn new(
-        call_id: u64,
-        session_id: Option<String>,
+    /// Creates the view of a call.
+    pub(crate) fn new(
+        call: &Call,
         worker_id: Arc<str>,
-        deadline: Option<Instant>,
-        cancelled: Arc<AtomicBool>,
         link: Arc<Link>,
         max_payload: usize,
     ) -> Self {
         Self {
-            call_id,
-            session_id,
+            call_id: call.id,
+            session_id: call.session.clone(),
             worker_id,
-            deadline,
-            cancelled,
+            deadline: call.deadline,
+            cancelled: Arc::clone(&call.cancelled),
+            metadata: call.metadata.clone(),
             link,
             max_payload,
         }
@@ -75,6 +77,16 @@ impl Context {
     fn remaining(&self) -> Option<f64> {
         let left: Duration = self.deadline?.saturating_duration_since(clock::now());
         Some(left.as_secs_f64())
+    }
+
+    /// Texts that the caller gave for the call, by key; a new dict each time.
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let texts = PyDict::new(py);
+        for (key, value) in &self.metadata {
+            texts.set_item(&**key, &**value)?;
+        }
+        Ok(texts)
     }
 
     /// True if the caller has cancelled the call.

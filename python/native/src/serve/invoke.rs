@@ -82,18 +82,12 @@ fn context<'py>(
     runtime: &SlotRuntime,
     call: &Call,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (session, worker) = (call.session.clone(), Arc::clone(&runtime.worker_id));
-    let cancelled = Arc::clone(&call.cancelled);
-    let link = Arc::clone(&runtime.link);
-    let limit = runtime.max_payload;
+    let (worker, link) = (&runtime.worker_id, &runtime.link);
     let context = Context::new(
-        call.id,
-        session,
-        worker,
-        call.deadline,
-        cancelled,
-        link,
-        limit,
+        call,
+        Arc::clone(worker),
+        Arc::clone(link),
+        runtime.max_payload,
     );
     // Tools see a class of the package that wraps this one. It is looked up when the first tool
     // needs it.

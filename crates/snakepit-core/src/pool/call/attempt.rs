@@ -133,6 +133,7 @@ impl Attempt<'_> {
             trace: progress.trace(),
             trace_state: progress.trace_state().clone(),
             correlation: self.options.correlation.clone(),
+            metadata: self.options.metadata.clone(),
         };
         self.progress.sent(self.shared, &request, &lease, bytes);
         let call = request.call;

@@ -5,15 +5,20 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::pool::Pool;
 use crate::pool::shared::Shared;
-use crate::state::Sessions;
+use crate::state::{Sessions, StateError};
+use crate::value::metadata;
 
 impl Shared {
-    /// Checks the session of a call and holds it, so that it does not expire before the call is
-    /// over. Returns the call's options with the hold. `None` if there is nothing to hold.
+    /// Checks the metadata and the session of a call, and holds the session, so that it does not
+    /// expire before the call is over. Returns the call's options with the hold. `None` if there is
+    /// nothing to hold.
     pub(crate) fn enter_session(
         &self,
         options: &CallOptions,
     ) -> Result<Option<Box<CallOptions>>, Error> {
+        if let Some(texts) = &options.metadata {
+            metadata::check(texts).map_err(StateError::from)?;
+        }
         let Some(id) = options.session.as_ref() else {
             return Ok(None);
         };

@@ -62,6 +62,9 @@ impl GrpcWorker {
             message.metadata = HashMap::from([entry]);
             message.correlation_id = correlation;
         }
+        let metadata = request.metadata.iter().flat_map(|texts| texts.iter());
+        let metadata = metadata.map(|(key, value)| (key.clone(), value.clone()));
+        message.metadata.extend(metadata);
         self.put(&request.tool, args, &mut message)
             .map_err(CallError::Tool)?;
         Ok(message)
