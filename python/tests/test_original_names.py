@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import importlib
 import threading
+from pathlib import Path
 
 import pytest
 from host_model import FakeContext, Host
@@ -179,3 +180,34 @@ def test_a_context_made_by_hand():
             request()
     with pytest.raises(CallOverError, match="made by hand"):
         asyncio.run(ctx.call_host_tool_async("t"))
+
+
+def test_the_adapter_of_the_tutorial_and_the_test_that_it_has():
+    pytest.importorskip("numpy")
+    from concurrent.futures import ThreadPoolExecutor
+
+    from guide_adapter import MyAdapter
+
+    from snakepit_bridge.thread_safety_checker import ThreadSafetyChecker
+
+    checker = ThreadSafetyChecker(enabled=True, strict_mode=True)
+    adapter = MyAdapter()
+    with ThreadPoolExecutor(max_workers=20) as executor:
+        futures = [executor.submit(adapter.compute, [1, 2, 3, 4, 5]) for _ in range(100)]
+        results = [future.result(timeout=10) for future in futures]
+    assert sorted(result["request_number"] for result in results) == list(range(1, 101))
+    assert {result["result"] for result in results} == {55}
+    assert adapter.get_stats()["total_requests"] == 100
+    assert len(checker.get_report()["warnings"]) == 0
+
+
+@pytest.mark.native
+def test_the_adapter_of_the_tutorial_in_a_worker():
+    pytest.importorskip("numpy")
+    with Worker(f"{Path(__file__).parent}/guide_adapter.py:MyAdapter") as worker:
+        assert worker.call("compute", data=[1, 2, 3]) == {"result": 14, "request_number": 1}
+        assert worker.call("compute_cached", key="a", data=[2])["cached"] is False
+        assert worker.call("compute_cached", key="a", data=[2])["cached"] is True
+        stats = worker.call("get_stats")
+        assert (stats["total_requests"], stats["adapter_class"]) == (2, "MyAdapter")
+        assert stats["tracker"]["total_requests"] == 4

@@ -8,6 +8,7 @@ use snakepit_grpc::pb::{
 };
 use tonic::transport::{Channel, Endpoint};
 
+use crate::original;
 use crate::sessions::builder;
 use crate::support::pool_of;
 use crate::telemetry;
@@ -132,6 +133,41 @@ async fn the_trace_and_the_correlation_id_of_a_client_reach_the_tool() {
         let payload = snakepit::Payload::from_msgpack(answer.payload);
         assert_eq!(payload.decode::<Option<String>>().unwrap().as_deref(), seen);
     }
+    drop(open);
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tool_reads_the_metadata_of_a_clients_call() {
+    let snakepit = Snakepit::builder().pool(original::pool("Counter"));
+    let snakepit = snakepit.start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway/s");
+    let server = snakepit.bridge_with_gateway();
+    let open = server.serve_unix(&path, &ServeOptions::new()).await;
+    let client = client(&path).await;
+    let call = |metadata: &[(&str, &str)]| {
+        let texts = metadata
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()));
+        let request = ExecuteToolRequest {
+            tool_name: "context".into(),
+            payload: snakepit::Payload::encode(&()).unwrap().bytes,
+            encoding: Encoding::Msgpack.into(),
+            metadata: texts.collect(),
+            ..Default::default()
+        };
+        let mut client = client.clone();
+        async move { client.execute_tool(request).await.unwrap().into_inner() }
+    };
+    let answer = call(&[("tenant", "a"), ("request", "7")]).await;
+    assert!(answer.success, "{answer:?}");
+    let payload = snakepit::Payload::from_msgpack(answer.payload);
+    let context: serde_json::Value = payload.decode().unwrap();
+    let expected = serde_json::json!({"tenant": "a", "request": "7"});
+    assert_eq!(context["metadata"], expected);
+    let refused = call(&[("large", &"x".repeat(5000))]).await;
+    assert_eq!(refused.error.unwrap().code, "SP7005");
     drop(open);
     snakepit.shutdown().await;
 }

@@ -6,7 +6,7 @@ use snakepit::{CallOptions, ErrorCode, PoolBuilder, PythonProfile, Snakepit, arg
 
 use crate::support::pool_of;
 
-fn pool(class: &str) -> PoolBuilder {
+pub(crate) fn pool(class: &str) -> PoolBuilder {
     let file = format!("{}/tests/e2e/original_tools.py", env!("CARGO_MANIFEST_DIR"));
     pool_of("main", &format!("{file}:{class}"))
 }
