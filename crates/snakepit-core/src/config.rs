@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::code::ErrorCode;
 
+mod bytes;
+
+pub use bytes::Bytes;
+
 /// The longest time that any duration setting may have: ten years.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 

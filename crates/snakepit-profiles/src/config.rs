@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 use snakepit_registry::Containment;
 
 /// Settings of Python workers. Everything but the adapter has a default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default = "PythonConfig::without_adapter", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PythonConfig {
     /// The adapter: `path/to/tools.py`, `path/to/tools.py:fn`, `package.module`,
@@ -16,6 +18,7 @@ pub struct PythonConfig {
     pub adapter: String,
     /// The interpreter. `None` to search for it as [`Interpreter::find`](crate::Interpreter::find)
     /// does.
+    #[serde(rename = "python")]
     pub interpreter: Option<PathBuf>,
     /// Working directory of the workers. `None` for the current one.
     pub working_dir: Option<PathBuf>,
@@ -41,6 +44,7 @@ pub struct PythonConfig {
     /// The event loop of workers with a [`concurrency`](Self::concurrency).
     pub event_loop: EventLoop,
     /// Directory that contains the `snakepit_bridge` package. `None` to search for it.
+    #[serde(skip)]
     pub bridge_path: Option<PathBuf>,
     /// True if workers end when this process ends, in whatever way (the default). If false, a
     /// worker continues its work, and later hosts report it and leave it alone. An orderly shutdown
@@ -49,14 +53,16 @@ pub struct PythonConfig {
     /// Containment of the processes that workers start. [`Containment::Group`] covers those that
     /// stay in the process group; the other modes cover all descendants, at the cost of some memory
     /// and start-up time.
+    #[schemars(schema_with = "containment")]
     pub containment: Containment,
     /// Directory where the workers are recorded. `None` for the one that
     /// [`Run::open`](crate::Run::open) selects.
+    #[serde(skip)]
     pub data_dir: Option<PathBuf>,
 }
 
 /// The event loop that runs asynchronous tools concurrently.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EventLoop {
     /// uvloop if the workers can import it, else asyncio's loop.
@@ -100,11 +106,22 @@ impl PythonConfig {
             data_dir: None,
         }
     }
+
+    /// The defaults for settings that are read.
+    fn without_adapter() -> Self {
+        Self::new("")
+    }
+}
+
+/// The schema of a containment: its names.
+pub(crate) fn containment(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Containment::ALL.map(Containment::name) })
 }
 
 /// Treatment of an adapter that several slots share although it does not declare `__thread_safe__ =
 /// True`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ThreadSafetyChecks {
     /// Calls of the adapter run concurrently nevertheless.

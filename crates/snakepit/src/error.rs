@@ -91,6 +91,15 @@ impl BuildError {
     }
 }
 
+impl From<ConfigError> for BuildError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config {
+            error,
+            location: None,
+        }
+    }
+}
+
 impl From<&BuildError> for Report {
     fn from(error: &BuildError) -> Self {
         match error {

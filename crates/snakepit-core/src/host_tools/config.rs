@@ -1,12 +1,14 @@
 //! Limits of host tools, with their defaults.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, range};
+use crate::config::{Bytes, ConfigError, range};
 
 /// Settings of [`HostTools`](crate::host_tools::HostTools). Start from [`HostToolConfig::new`] and
 /// change fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HostToolConfig {
     /// Depth to which calls may be nested (worker to host tool to worker, and so on); 16 by
@@ -15,6 +17,7 @@ pub struct HostToolConfig {
     /// Global tools, and tools of each session; 1,000 by default.
     pub max_tools: usize,
     /// Limit of the arguments and of one result in bytes; 128 MiB by default.
+    #[serde(with = "Bytes")]
     pub max_payload: usize,
     /// Synchronous tools that may run at the same time; 256 by default. Further calls wait, at most
     /// up to their deadline.

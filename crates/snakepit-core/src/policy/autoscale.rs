@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
@@ -13,7 +14,8 @@ use crate::config::{ConfigError, duration, range};
 /// The pool grows while calls wait longer than `target_delay`: by as many workers as may start at
 /// once, and again when those are ready. It shrinks by one worker if for the time `idle` one worker
 /// fewer would have had a free slot for every call. The same load does not make it grow again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AutoscalePolicy {
     /// Fewest workers; 1 by default.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
@@ -13,7 +14,8 @@ use crate::error::{Death, Error};
 ///
 /// Only failures of workers count: a worker died with a call, or no worker can be started. An
 /// exception of a tool, a timeout, a full queue and a caller that goes away do not count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BreakerPolicy {
     /// Failures within `window` that open the circuit, 1 to 1000; 5 by default.

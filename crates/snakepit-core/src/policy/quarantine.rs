@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
@@ -26,7 +27,8 @@ const CROWDS: usize = 64;
 /// ([`idempotent`](crate::call::CallOptions::idempotent)) is not convicted for a shared blame.
 /// Instead it is isolated from then on: it gets a worker for itself, until it is answered there and
 /// cleared, or has killed that worker too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QuarantinePolicy {
     /// Deaths for which a call has to be blamed, 1 to 1000; 2 by default.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
@@ -13,7 +14,8 @@ use crate::error::Error;
 /// A call is repeated if it certainly did not run, or if its caller says that running it twice is
 /// harmless ([`CallOptions::idempotent`](crate::call::CallOptions::idempotent)); always within its
 /// own deadline, and within the pool's budget. Streams and batches are not repeated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetryPolicy {
     /// Retries of one call, 1 to 100; 2 by default.

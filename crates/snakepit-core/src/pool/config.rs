@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::recycle::RecycleConfig;
-use crate::config::{ConfigError, duration, range};
+use crate::config::{Bytes, ConfigError, duration, range};
 use crate::id::PoolName;
 use crate::policy::{AutoscalePolicy, BreakerPolicy, QuarantinePolicy, RetryPolicy};
 use crate::schedule::{Affinity, Fairness};
@@ -22,13 +23,16 @@ pub use timeouts::TimeoutProfile;
 pub use tool::ToolConfig;
 
 /// Settings of one pool. Start from [`PoolConfig::new`] and change fields.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default = "PoolConfig::unnamed", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PoolConfig {
     /// Name of the pool.
+    #[serde(skip_deserializing)]
+    #[schemars(skip)]
     pub name: PoolName,
-    /// Workers to keep running, 1 to [`Self::MAX_WORKERS`]; the available parallelism by default.
-    /// With `autoscale`, the number at the start, within its limits.
+    /// Workers to keep running, 1 to 1024; the available parallelism by default. With `autoscale`,
+    /// the number at the start, within its limits.
     pub workers: usize,
     /// Grows and shrinks the pool with its load; off by default.
     pub autoscale: Option<AutoscalePolicy>,
@@ -39,6 +43,7 @@ pub struct PoolConfig {
     pub queue_limit: usize,
     /// Bytes of arguments that may wait for a slot, all calls together; 256 MiB by default. A
     /// single call may wait with any size.
+    #[serde(with = "Bytes")]
     pub queue_bytes: usize,
     /// Calls of one session that may wait for a slot; none by default.
     pub session_queue_limit: Option<usize>,
@@ -74,6 +79,7 @@ pub struct PoolConfig {
     /// to the stacks of a worker that is about to be killed.
     pub timeout_stacks: Duration,
     /// Limit of one payload in bytes, each direction; 128 MiB by default.
+    #[serde(with = "Bytes")]
     pub max_payload: usize,
     /// Strength of the bond between a session's calls and one worker; a hint by default.
     pub affinity: Affinity,
@@ -105,7 +111,8 @@ pub struct PoolConfig {
 /// the larger of `max_restarts` and the number of workers. All other deaths, and failed starts, are
 /// failures: the wait before the next start grows with each, and too many make the pool give up for
 /// a while. A worker that starts well clears the failures before it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RestartPolicy {
     /// Wait after the first failed start; doubles with each further failure. 100 ms by default.
@@ -190,6 +197,11 @@ impl PoolConfig {
             tool_breaker: None,
             retry: None,
         }
+    }
+
+    /// The defaults for settings that are read: their name stands outside of them.
+    fn unnamed() -> Self {
+        Self::new("")
     }
 
     /// Checks every setting.

@@ -5,6 +5,7 @@ pub(super) mod strict;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The strength of the bond between a session's calls and one worker. Calls without a session have
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 /// call refers to one generation of a session with
 /// [`CallOptions::in_session`](crate::call::CallOptions::in_session), and fails once that
 /// generation is over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Affinity {
     /// The session's last worker if it has a free slot, else any other.

@@ -7,18 +7,23 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use snakepit_registry::Containment;
 
 /// Settings of workers that are started by a command. Everything but the program has a default.
 ///
 /// In the arguments, `{socket}`, `{ready_file}`, `{host}`, `{worker}` and `{slots}` are replaced by
 /// what the variables of the same meaning contain; see `docs/foreign-workers.md`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default = "CommandConfig::without_program", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CommandConfig {
     /// The executable: a path, or a name that is searched on the `PATH` of the workers.
+    #[serde(skip)]
     pub program: PathBuf,
     /// Arguments.
+    #[serde(skip)]
     pub args: Vec<String>,
     /// Working directory of the workers. `None` for the current one.
     pub working_dir: Option<PathBuf>,
@@ -29,13 +34,16 @@ pub struct CommandConfig {
     /// Calls that one worker runs at the same time.
     pub slots: NonZeroU16,
     /// The way in which a worker reports that it is ready, and its address.
+    #[schemars(with = "String", extend("pattern" = Readiness::PATTERN))]
     pub ready: Readiness,
     /// True if workers end when this process ends, in whatever way (the default).
     pub dependent: bool,
     /// Containment of the processes that workers start.
+    #[schemars(schema_with = "crate::config::containment")]
     pub containment: Containment,
     /// Directory where the workers are recorded. `None` for the one that
     /// [`Run::open`](crate::Run::open) selects.
+    #[serde(skip)]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -56,6 +64,11 @@ impl CommandConfig {
         }
     }
 
+    /// The defaults for settings that are read.
+    fn without_program() -> Self {
+        Self::new("")
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
@@ -65,7 +78,8 @@ impl CommandConfig {
 }
 
 /// The way in which a worker reports that it is ready, and its address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Readiness {
     /// The first of the next three, with the prefix `GRPC_READY:`.
@@ -84,6 +98,23 @@ pub enum Readiness {
 impl Readiness {
     /// The text before the port in the line that workers of the original library print.
     pub const PREFIX: &str = "GRPC_READY:";
+
+    /// The pattern of the texts in a configuration.
+    const PATTERN: &str = "^(any|socket|file|line|line:.+|.+:[0-9]+)$";
+}
+
+impl From<Readiness> for String {
+    fn from(ready: Readiness) -> Self {
+        ready.to_string()
+    }
+}
+
+impl TryFrom<String> for Readiness {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 impl fmt::Display for Readiness {

@@ -3,17 +3,21 @@
 use std::path::Path;
 
 use figment::error::{Actual, Kind};
-use figment::{Figment, Metadata, Profile};
 
 use crate::error::config_error;
 use crate::text::nearest;
-use crate::{BuildError, ErrorCode};
+use crate::{BuildError, ConfigError, ErrorCode};
 
 /// Checks the syntax before the file is merged: later, line and column are lost.
 pub(super) fn check_syntax(file: &Path, text: &str) -> Result<(), BuildError> {
     use figment::providers::{Format, Toml};
     let result: Result<figment::value::Dict, _> = Toml::from_str(text);
+    let place = |start| {
+        let (line, column) = super::position::of(text, start);
+        format!("{}:{line}:{column}", file.display())
+    };
     result.map(drop).map_err(|error| BuildError::Config {
+        location: error.span().map(|span| place(span.start)),
         error: config_error(
             ErrorCode::InvalidConfig,
             file.file_name()
@@ -22,37 +26,11 @@ pub(super) fn check_syntax(file: &Path, text: &str) -> Result<(), BuildError> {
             format!("is not TOML: {}", error.to_string().trim_end()),
             "correct the line shown",
         ),
-        location: Some(file.display().to_string()),
     })
 }
 
-/// Returns the source of a key: a file or a variable.
-pub(super) fn location(figment: &Figment, key: &str) -> Option<String> {
-    figment
-        .find_metadata(key)
-        .map(|metadata| describe(metadata, key))
-}
-
-fn describe(metadata: &Metadata, key: &str) -> String {
-    match metadata
-        .source
-        .as_ref()
-        .and_then(figment::Source::file_path)
-    {
-        Some(path) => path.display().to_string(),
-        None => {
-            let keys: Vec<&str> = key.split('.').collect();
-            metadata.interpolate(&Profile::Default, &keys)
-        }
-    }
-}
-
-/// Converts an error of the extraction.
-pub(super) fn explain(
-    figment: &Figment,
-    file: Option<&Path>,
-    error: &figment::Error,
-) -> BuildError {
+/// Converts an error of reading into the keys of its setting and an error without a key.
+pub(super) fn explain(error: &figment::Error) -> (Vec<String>, ConfigError) {
     let mut path = error.path.clone();
     let (code, message, help) = match &error.kind {
         Kind::UnknownField(name, known) => {
@@ -85,25 +63,19 @@ pub(super) fn explain(
         ),
         Kind::ISizeOutOfRange(value) => out_of_range(value),
         Kind::USizeOutOfRange(value) => out_of_range(value),
+        // The settings' own words.
+        Kind::Message(text) if text.starts_with("must be ") => (
+            ErrorCode::InvalidConfig,
+            text.clone(),
+            "write one of these, or leave it out".to_owned(),
+        ),
         other => (
             ErrorCode::InvalidConfig,
             format!("cannot be read: {other}"),
             "correct the value".to_owned(),
         ),
     };
-    let key = path.join(".");
-    let location = location(figment, &key)
-        .or_else(|| {
-            error
-                .metadata
-                .as_ref()
-                .map(|metadata| describe(metadata, &key))
-        })
-        .or_else(|| file.map(|file| file.display().to_string()));
-    BuildError::Config {
-        error: config_error(code, key, message, help),
-        location,
-    }
+    (path, config_error(code, "", message, help))
 }
 
 fn quoted(names: &[&str]) -> String {
@@ -124,8 +96,9 @@ fn out_of_range(value: &dyn std::fmt::Display) -> (ErrorCode, String, String) {
 fn plain(expected: &str) -> &str {
     match expected {
         "usize" | "u16" | "u32" | "u64" => "a non-negative integer",
-        "path `RelativePathBuf`" | "struct ConfiguredValue" | "struct RelativePathBuf" => "a path",
-        table if table.starts_with("struct Raw") => "a table",
+        "a nonzero u16" => "a positive integer",
+        "path string" => "a path",
+        "a map" => "a table",
         other => other,
     }
 }

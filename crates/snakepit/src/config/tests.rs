@@ -1,10 +1,21 @@
 //! Valid and invalid configurations.
 
 mod all_keys;
+#[cfg(feature = "full")]
+mod catalogue;
+#[cfg(feature = "full")]
+mod every_key;
 mod foreign;
+mod places;
+#[cfg(feature = "full")]
+mod reference;
+#[cfg(feature = "full")]
+mod schema;
 #[cfg(feature = "telemetry")]
 mod telemetry;
 mod unset;
+#[cfg(feature = "full")]
+mod validation;
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +44,14 @@ fn failure(text: &str, variables: &[(&str, &str)]) -> (ErrorCode, String, String
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Returns true for a place in the file, with line and column.
+fn is_in_file(location: &str) -> bool {
+    let mut parts = location.rsplitn(3, ':');
+    let numbers = [parts.next(), parts.next()].map(|it| it.unwrap_or("").parse::<usize>());
+    let file = parts.next().unwrap_or("");
+    numbers.iter().all(|it| it.as_ref().is_ok_and(|it| *it > 0)) && file.ends_with("snakepit.toml")
 }
 
 #[test]
@@ -126,7 +145,7 @@ fn an_unknown_key_names_the_file_the_key_and_the_nearest() {
     assert_eq!(key, "pools.main.worker");
     assert_eq!(message, "is not a known key");
     assert_eq!(help, "did you mean `workers`?");
-    assert!(location.ends_with("snakepit.toml"), "{location}");
+    assert!(is_in_file(&location), "{location}");
 }
 
 #[test]
@@ -228,7 +247,7 @@ fn wrong_values_name_the_key() {
         assert_eq!(code, ErrorCode::InvalidConfig, "{line}");
         assert_eq!(found, format!("pools.main.{key}"), "{line}");
         assert!(message.contains(says), "{line}: {message}");
-        assert!(location.ends_with("snakepit.toml"), "{line}: {location}");
+        assert!(is_in_file(&location), "{line}: {location}");
     }
 }
 
@@ -246,7 +265,7 @@ fn a_syntax_error_names_the_line() {
     let (code, _, message, _, location) = failure("[pools.main\n", &[]);
     assert_eq!(code, ErrorCode::InvalidConfig);
     assert!(message.contains("line 1"), "{message}");
-    assert!(location.ends_with("snakepit.toml"));
+    assert!(is_in_file(&location));
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, duration, interval, range};
 use crate::policy::liveness::Limits;
 
 /// The heartbeats of workers, and the consequences of missed ones. A worker answers heartbeats
 /// independent of its tools.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HeartbeatConfig {
     /// Sends heartbeats; `true` by default.

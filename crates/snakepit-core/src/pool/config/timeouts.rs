@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PoolConfig;
@@ -14,7 +15,7 @@ use super::PoolConfig;
 /// | `production_strict` | 1 min | 5 min | 5 s |
 /// | `development`, `ml_inference` | 15 min | 1 h | 1 min |
 /// | `batch` | 1 h | none | 5 min |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeoutProfile {

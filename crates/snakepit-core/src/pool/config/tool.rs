@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::PoolConfig;
 use crate::call::CallOptions;
@@ -10,7 +11,8 @@ use crate::config::{ConfigError, duration};
 
 /// Settings for the calls of one tool. Options of the caller take precedence; unset ones are those
 /// of the pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ToolConfig {
     /// Time for a whole call, stream or batch, as [`CallOptions::timeout`].

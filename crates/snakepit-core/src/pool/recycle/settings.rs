@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RecycleBudget;
-use crate::config::{ConfigError, duration, range};
+use crate::config::{Bytes, ConfigError, duration, range};
 
 /// Conditions and pace of the replacement of live workers. Without a limit none is replaced.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RecycleConfig {
     /// Age at which a worker is replaced; none by default.
@@ -18,6 +20,7 @@ pub struct RecycleConfig {
     pub max_requests: Option<u64>,
     /// Bytes of memory, all processes of the worker together, above which it is replaced; none by
     /// default. The worker implementation must report its memory.
+    #[serde(with = "Bytes")]
     pub max_memory: Option<u64>,
     /// Time between two memory samples; 5 s by default.
     pub memory_interval: Duration,
@@ -40,7 +43,7 @@ pub struct RecycleConfig {
 }
 
 /// Order of a worker's end and its replacement's start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RecycleMode {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, duration, range};
+use crate::config::{Bytes, ConfigError, duration, range};
 
 /// Settings of [`Sessions`](crate::state::Sessions). Start from [`SessionConfig::new`] and change
 /// fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SessionConfig {
     /// Time after the last access after which a session ends; 1 h by default.
@@ -25,13 +27,16 @@ pub struct SessionConfig {
     /// Global programs; 10,000 by default.
     pub max_global_programs: usize,
     /// Bytes of one session: its metadata, variables and programs; 256 MiB by default.
+    #[serde(with = "Bytes")]
     pub max_session_bytes: usize,
     /// Bytes of all sessions and global programs; 4 GiB by default.
+    #[serde(with = "Bytes")]
     pub max_total_bytes: usize,
     /// Changes of variables that each session remembers for watchers; 1,024 by default.
     pub log_changes: usize,
     /// Bytes of values that each session remembers for watchers in addition to the newest change; 1
     /// MiB by default.
+    #[serde(with = "Bytes")]
     pub log_bytes: usize,
 }
 

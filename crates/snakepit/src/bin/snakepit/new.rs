@@ -14,12 +14,16 @@ use crate::failure::Failure;
 use crate::output;
 
 /// The files of a project: path and content.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("new/Cargo.toml.txt")),
     ("src/main.rs", include_str!("new/main.rs.txt")),
     ("tests/tools.rs", include_str!("new/tests.rs.txt")),
     ("tools.py", include_str!("new/tools.py.txt")),
     ("snakepit.toml", include_str!("new/snakepit.toml.txt")),
+    (
+        "snakepit.schema.json",
+        include_str!("../../../../../docs/snakepit.schema.json"),
+    ),
     (".gitignore", include_str!("new/gitignore.txt")),
 ];
 
