@@ -24,16 +24,19 @@ pub(crate) fn cpu(pid: u32) -> Option<f64> {
 }
 
 /// Returns the program of a process. Empty if that is not known.
+#[cfg(feature = "admin")]
 pub(crate) fn program(pid: u32) -> String {
     let program = fs::read_link(format!("/proc/{pid}/exe"));
     program.map_or_else(|_| String::new(), |path| path.display().to_string())
 }
 
-/// Returns whether a signal or a debugger has stopped a process.
+/// Returns true if a signal or a debugger has stopped a process.
+#[cfg(feature = "admin")]
 pub(crate) fn is_stopped(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_stopped_in(&stat))
 }
 
+#[cfg(feature = "admin")]
 fn is_stopped_in(stat: &str) -> bool {
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     fields.trim_start().starts_with(['T', 't'])
@@ -77,6 +80,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "admin")]
     fn the_state_is_read_behind_any_name() {
         assert!(is_stopped_in("7 (a) T 1 7"));
         assert!(is_stopped_in("7 (a) S) t 1 7"));
