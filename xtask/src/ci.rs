@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 
 use crate::free_threaded::Effort;
-use crate::{codegen, python, shell, test, tidy, venv};
+use crate::{shell, test, tidy, venv};
 
 /// Crates that other projects may depend on directly. Each is checked with its default features and
 /// with none.
@@ -41,15 +41,10 @@ const LINTS: &[Step] = &[
         shell::run(&mut shell::cargo(["fmt", "--all", "--check"]))
     }),
     ("tidy", || tidy::run(&[])),
-    ("clippy", || {
-        let mut clippy = shell::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]);
-        shell::run(clippy.args(["--", "-D", "warnings"]))
-    }),
-    ("ruff and pyright", python_lints),
+    ("clippy, ruff and pyright", || beside(clippy, python_lints)),
 ];
 
 const REST: &[Step] = &[
-    ("codegen", || codegen::run(&["--check".to_owned()])),
     ("each crate alone", each_crate_alone),
     ("docs", || {
         let mut doc = shell::cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
@@ -91,6 +86,20 @@ fn steps(steps: &[Step]) -> Result<()> {
         timings.push((name, took));
     }
     Ok(())
+}
+
+/// Runs two checks side by side. The error of the first is reported first.
+fn beside(first: fn() -> Result<()>, second: fn() -> Result<()>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let second = scope.spawn(second);
+        first()?;
+        second.join().expect("no check panics")
+    })
+}
+
+fn clippy() -> Result<()> {
+    let mut clippy = shell::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]);
+    shell::run(clippy.args(["--", "-D", "warnings"]))
 }
 
 /// Finds crates that build only because another crate enables a feature.
@@ -138,8 +147,6 @@ fn fuzz_targets() -> Result<()> {
 
 fn python_lints() -> Result<()> {
     let python = venv::ensure()?;
-    // Pyright checks the package with its extension module beside it.
-    python::build(false)?;
     let dir = shell::root().join("python");
     let module = |name: &str| {
         let mut command = Command::new(&python);

@@ -109,3 +109,11 @@ const SOURCES: [Source; 2] = [
         shapes: false,
     },
 ];
+
+#[cfg(all(test, feature = "codegen"))]
+mod tests {
+    #[test]
+    fn the_generated_files_are_up_to_date() {
+        super::run(&["--check".to_owned()]).unwrap();
+    }
+}

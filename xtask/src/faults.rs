@@ -32,7 +32,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// Runs the suite, prints its table, and writes the table to the page if `write`.
 pub(crate) fn suite(write: bool) -> Result<()> {
-    python::build(false)?;
+    python::build_with_tests()?;
     let mut command = shell::cargo(["nextest", "run", "--no-fail-fast", "--color", "never"]);
     // Uses the features of all other tests, which are built already.
     command.args(["--workspace", "--all-features"]);

@@ -44,6 +44,14 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
     install(command, release, &target(), ABI3)
 }
 
+/// Like [`build`], in the build of all Rust tests: alone, the module would need its dependencies a
+/// second time, with other features.
+pub(crate) fn build_with_tests() -> Result<PathBuf> {
+    let mut command = shell::cargo(["build", "--quiet", "--workspace", "--all-features"]);
+    command.args(["--lib", "--bins", "--tests", "--examples"]);
+    install(command, false, &target(), ABI3)
+}
+
 /// Builds the extension module for one free-threaded interpreter, which cannot load an abi3 file,
 /// and returns its path.
 pub(crate) fn build_free_threaded(release: bool, python: &Path) -> Result<PathBuf> {

@@ -76,6 +76,11 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("output of `{shown}`"))
 }
 
+/// Runs a command and returns its output, without showing any.
+pub(crate) fn collect(command: &mut Command) -> Result<(ExitStatus, String)> {
+    show(command, |_| false)
+}
+
 /// Runs a command, shows its output immediately, and returns all of it.
 pub(crate) fn tee(command: &mut Command) -> Result<(ExitStatus, String)> {
     show(command, |_| true)

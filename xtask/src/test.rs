@@ -24,8 +24,13 @@ pub(crate) fn with(args: &[String], effort: Effort) -> Result<()> {
     let wanted = |name: &str| args.is_empty() || args.iter().any(|arg| arg == name);
 
     // The end-to-end tests of Rust start Python workers, so both languages need the runtime.
-    python::build(false)?;
     let mut totals = Totals::default();
+    if wanted("rust") {
+        python::build_with_tests()?;
+    } else {
+        python::build(false)?;
+    }
+    let free_threaded = free_threaded::prepare(&mut totals, effort)?;
     if wanted("rust") {
         // Some end-to-end tests use the libraries of the environment of Python's tests. Without a
         // network they skip themselves.
@@ -33,11 +38,19 @@ pub(crate) fn with(args: &[String], effort: Effort) -> Result<()> {
             eprintln!("without the libraries for data: {error:#}");
         }
         rust::run(&mut totals)?;
+        if let Some(free_threaded) = &free_threaded {
+            free_threaded.rust(&mut totals)?;
+        }
     }
     if wanted("python") {
-        pytest::run(&mut totals)?;
+        let usual = pytest::interpreter(&mut totals)?;
+        let other = free_threaded.as_ref();
+        let other = other.and_then(|other| other.python(&mut totals));
+        let mut runs = Vec::new();
+        runs.extend(usual.as_deref().map(|python| ("pytest", python)));
+        runs.extend(other.map(|python| ("pytest, free-threaded", python)));
+        pytest::run(&mut totals, &runs)?;
     }
-    free_threaded::run(&mut totals, effort, wanted)?;
     for skipped in &totals.skips {
         println!("skipped: {skipped}");
     }

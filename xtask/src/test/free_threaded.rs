@@ -1,11 +1,10 @@
 //! The tests that are repeated on a free-threaded interpreter: all of Python's, and the thread
 //! profile end to end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::pytest;
 use super::totals::{Counts, Totals, cargo_test, nextest};
 use crate::free_threaded::{self, Effort};
 use crate::{python, shell, venv};
@@ -16,34 +15,46 @@ const REPEATED: [&str; 2] = ["thread_profile", "free_threading"];
 /// The tests that are skipped without such an interpreter.
 const LEFT_OUT: &str = "all of python/tests, and the thread profile, on free-threaded CPython";
 
-pub(super) fn run(
-    totals: &mut Totals,
-    effort: Effort,
-    wanted: impl Fn(&str) -> bool,
-) -> Result<()> {
+/// The interpreter and its environment, once the extension module for it is built.
+pub(super) struct FreeThreaded {
+    base: PathBuf,
+    /// Interpreter of the environment with the tools.
+    tools: Result<PathBuf>,
+}
+
+/// Builds what the tests need. `None` if there is no interpreter, which counts as one skipped test.
+pub(super) fn prepare(totals: &mut Totals, effort: Effort) -> Result<Option<FreeThreaded>> {
     let base = match free_threaded::find(effort) {
         Ok(base) => base,
         Err(reason) => {
             skip(totals, &format!("{LEFT_OUT}: {reason}"));
-            return Ok(());
+            return Ok(None);
         }
     };
     python::build_free_threaded(false, &base)?;
     let tools = venv::ensure_free_threaded(&base);
-    if wanted("rust") {
-        // The environment with the tools has numpy, which some tests use.
-        rust(totals, tools.as_deref().unwrap_or(&base))?;
+    Ok(Some(FreeThreaded { base, tools }))
+}
+
+impl FreeThreaded {
+    /// Runs the Rust tests. The environment with the tools has numpy, which some tests use.
+    pub(super) fn rust(&self, totals: &mut Totals) -> Result<()> {
+        rust(totals, self.tools.as_deref().unwrap_or(&self.base))
     }
-    if wanted("python") {
-        match tools {
-            Ok(python) => pytest::with(totals, "pytest, free-threaded", &python)?,
-            Err(error) => skip(
-                totals,
-                &format!("all of python/tests on free-threaded CPython: {error:#}"),
-            ),
-        }
+
+    /// Returns the interpreter for the Python tests. `None` if the tools cannot be installed, which
+    /// counts as one skipped test.
+    pub(super) fn python(&self, totals: &mut Totals) -> Option<&Path> {
+        let error = match &self.tools {
+            Ok(python) => return Some(python),
+            Err(error) => error,
+        };
+        skip(
+            totals,
+            &format!("all of python/tests on free-threaded CPython: {error:#}"),
+        );
+        None
     }
-    Ok(())
 }
 
 fn skip(totals: &mut Totals, reason: &str) {
@@ -58,8 +69,9 @@ fn skip(totals: &mut Totals, reason: &str) {
 fn rust(totals: &mut Totals, python: &Path) -> Result<()> {
     const NAME: &str = "the thread profile, free-threaded";
     if super::rust::has_nextest() {
-        let mut command = shell::cargo(["nextest", "run", "--package", "snakepit"]);
-        command.args(["--all-features", "--test", "e2e", "--no-fail-fast"]);
+        // The features of all other tests: everything is built already.
+        let mut command = shell::cargo(["nextest", "run", "--workspace", "--all-features"]);
+        command.args(["--test", "e2e", "--no-fail-fast"]);
         command.args(["--color", "never", "--no-tests", "pass"]);
         command
             .args(["--final-status-level", "fail"])
@@ -73,7 +85,7 @@ fn rust(totals: &mut Totals, python: &Path) -> Result<()> {
         });
         totals.add(NAME, status.success(), counts);
     } else {
-        let mut command = shell::cargo(["test", "--package", "snakepit", "--all-features"]);
+        let mut command = shell::cargo(["test", "--workspace", "--all-features"]);
         command.args(["--test", "e2e", "--no-fail-fast", "--color", "never", "--"]);
         command.args(REPEATED).env("SNAKEPIT_PYTHON", python);
         let (status, output) = shell::tee(&mut command)?;

@@ -77,12 +77,12 @@ pub(super) fn check(file: &str, text: &str) -> Vec<Violation> {
         }
         violations.extend(heading(file, text, rust));
         violations.extend(words(file, text));
-        if rust {
-            violations.extend(wide_comments(file, text));
-        }
         if is_test(file) || rust {
             violations.extend(sleeps(file, text));
         }
+    }
+    if rust || file.ends_with(".proto") {
+        violations.extend(wide_comments(file, text));
     }
     violations
 }
@@ -244,6 +244,7 @@ mod tests {
         let found = check("a.rs", &wide);
         assert_eq!(found.iter().map(|it| it.line).collect::<Vec<_>>(), [2]);
         assert!(messages("a.rs", &format!("//! {}\n", "ä".repeat(96))).is_empty());
+        assert_eq!(check("a.proto", &format!("// {words}\n")).len(), 1);
     }
 
     #[test]

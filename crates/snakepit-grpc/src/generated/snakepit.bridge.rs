@@ -90,7 +90,8 @@ pub struct ToolSpec {
     /// The definition as written, for messages: `def mean(xs: list\[float\]) -> float`.
     #[prost(string, tag = "105")]
     pub signature: ::prost::alloc::string::String,
-    /// True for a health check of the worker: a tool without arguments, called by the host only. The worker is healthy if it returns.
+    /// True for a health check of the worker: a tool without arguments, called by the host only. The
+    /// worker is healthy if it returns.
     #[prost(bool, tag = "106")]
     pub health_check: bool,
 }
@@ -145,7 +146,8 @@ pub struct ExecuteToolRequest {
     /// Time left until the caller's deadline, in microseconds; 0 = no deadline.
     #[prost(uint64, tag = "104")]
     pub timeout_us: u64,
-    /// The worker's span of the call: 16 bytes of trace id, 8 of span id, 1 of flags (1 = sampled). Empty if no spans are recorded.
+    /// The worker's span of the call: 16 bytes of trace id, 8 of span id, 1 of flags (1 = sampled).
+    /// Empty if no spans are recorded.
     #[prost(bytes = "bytes", tag = "105")]
     pub trace: ::prost::bytes::Bytes,
     /// Correlation id for the records of the call; empty if the caller gave none.
@@ -418,7 +420,8 @@ pub struct ToolError {
     /// Stable code, for example "SP2003"; see the `ErrorCode` type.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
-    /// Name of the exception type, for example "ValueError"; empty when the worker's runtime refused the call.
+    /// Name of the exception type, for example "ValueError"; empty when the worker's runtime refused
+    /// the call.
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// Module of the exception type, for example "builtins".
@@ -435,7 +438,8 @@ pub struct ToolError {
     /// The exception's `__cause__`, else its `__context__` unless suppressed.
     #[prost(message, optional, boxed, tag = "7")]
     pub cause: ::core::option::Option<::prost::alloc::boxed::Box<ToolError>>,
-    /// Place of the tool's definition; for an exception, the innermost frame of the user's code. `line` counts from 1.
+    /// Place of the tool's definition; for an exception, the innermost frame of the user's code.
+    /// `line` counts from 1.
     #[prost(string, tag = "8")]
     pub file: ::prost::alloc::string::String,
     #[prost(uint32, tag = "9")]
@@ -446,14 +450,16 @@ pub struct ToolError {
     /// Hint: one thing to do about the error.
     #[prost(string, tag = "11")]
     pub help: ::prost::alloc::string::String,
-    /// The argument that the error is about, and the place in it, for example "features.sepal_length" or "xs\[1\]"; empty for other errors.
+    /// The argument that the error is about, and the place in it, for example "features.sepal_length"
+    /// or "xs\[1\]"; empty for other errors.
     #[prost(string, tag = "12")]
     pub path: ::prost::alloc::string::String,
     /// Span of the failed call, if it was sampled; never of an item of a batch.
     #[prost(message, optional, tag = "13")]
     pub span: ::core::option::Option<WorkerSpan>,
 }
-/// Head of REPLY, END and the last MANY_REPLY of a call that was sampled: the time that its worker's span took.
+/// Head of REPLY, END and the last MANY_REPLY of a call that was sampled: the time that its worker's
+/// span took.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerSpan {
     /// Wall-clock time of the start, in nanoseconds since 1970.
@@ -495,10 +501,12 @@ pub struct TelemetrySettings {
     /// The worker reports records.
     #[prost(bool, tag = "1")]
     pub enabled: bool,
-    /// Share of the events, and of the outermost spans of its code, that the worker reports: 0.0 to 1.0.
+    /// Share of the events, and of the outermost spans of its code, that the worker reports: 0.0 to
+    /// 1.0.
     #[prost(double, tag = "2")]
     pub sampling: f64,
-    /// Globs of names of events and loggers: `allow` selects the reported ones, all if it is empty; `deny` excludes others.
+    /// Globs of names of events and loggers: `allow` selects the reported ones, all if it is empty;
+    /// `deny` excludes others.
     #[prost(string, repeated, tag = "3")]
     pub allow: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "4")]
@@ -531,7 +539,8 @@ pub struct DescribeResponse {
     pub pid: u32,
     #[prost(message, repeated, tag = "7")]
     pub tools: ::prost::alloc::vec::Vec<ToolSpec>,
-    /// Abilities of the peer beyond the minimum: "cancel", "many", …; see proto/README.md for those of workers on gRPC.
+    /// Abilities of the peer beyond the minimum: "cancel", "many", …; see proto/README.md for those of
+    /// workers on gRPC.
     #[prost(string, repeated, tag = "8")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The module whose import has switched the GIL on, in an interpreter that started without it.
@@ -555,7 +564,8 @@ pub struct Cleaning {
 /// Head of `CANCEL`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancel {
-    /// Time after which the host kills the worker unless the call is over. 0: the worker decides how long each step takes.
+    /// Time after which the host kills the worker unless the call is over. 0: the worker decides how
+    /// long each step takes.
     #[prost(uint64, tag = "1")]
     pub grace_us: u64,
 }
@@ -583,15 +593,16 @@ pub struct Secret {
 /// Head of `PONG`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pong {
-    /// Time for which the worker has waited for the interpreter's lock since an earlier `PING`. 0: it got the lock.
+    /// Time for which the worker has waited for the interpreter's lock since an earlier `PING`. 0: it
+    /// got the lock.
     #[prost(uint64, tag = "1")]
     pub held_us: u64,
 }
 /// Head of `STOPPED`: what ended a cancelled call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Stopped {
-    /// 1 = the flag, or its own end; 2 = asyncio task cancelled; 3 = exception; 4 = exception in an interrupted wait; 5 = a second
-    /// exception.
+    /// 1 = the flag, or its own end; 2 = asyncio task cancelled; 3 = exception; 4 = exception in an
+    /// interrupted wait; 5 = a second exception.
     #[prost(uint32, tag = "1")]
     pub step: u32,
     /// Time from the cancellation to the end of the call.
@@ -605,7 +616,8 @@ pub struct More {
     #[prost(uint64, tag = "1")]
     pub bytes: u64,
 }
-/// Head of `STACKS_REPLY`: the stacks of the worker's threads. Without threads, they could not be read.
+/// Head of `STACKS_REPLY`: the stacks of the worker's threads. Without threads, they could not be
+/// read.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StackDump {
     /// The thread that runs the tools comes first.
@@ -672,7 +684,8 @@ pub struct Profile {
     #[prost(uint64, tag = "9")]
     pub from: u64,
 }
-/// Head of `PROFILE_PART`: the answer to `PROFILE`, under its number; or, under the number of the profile, that its sampling has ended.
+/// Head of `PROFILE_PART`: the answer to `PROFILE`, under its number; or, under the number of the
+/// profile, that its sampling has ended.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProfilePart {
     /// Reason of a rejection; empty if the request was carried out.
@@ -806,7 +819,8 @@ pub mod variable_value {
         DataFrame(super::DataFrame),
     }
 }
-/// A data frame, or a column of one, which is the only column of its stream. An `Any` may hold one, too.
+/// A data frame, or a column of one, which is the only column of its stream. An `Any` may hold one,
+/// too.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DataFrame {
     /// The class that it has in Python, for example "pandas.DataFrame"; empty for a table of Arrow.
@@ -820,7 +834,8 @@ pub struct DataFrame {
 pub struct Variable {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// "string", "integer", "float", "boolean", "choice", "module", "embedding", "tensor", "list", "map" or "data_frame".
+    /// "string", "integer", "float", "boolean", "choice", "module", "embedding", "tensor", "list",
+    /// "map" or "data_frame".
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// Absent in a list.
@@ -1670,7 +1685,8 @@ pub mod bridge_service_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
-        /// Stops the tool of a running call of a worker. The call itself is then answered, with an error of the code SP3002.
+        /// Stops the tool of a running call of a worker. The call itself is then answered, with an error
+        /// of the code SP3002.
         pub async fn cancel_call(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelCallRequest>,
@@ -2104,7 +2120,8 @@ pub mod bridge_service_server {
             tonic::Response<Self::ExecuteToolManyStream>,
             tonic::Status,
         >;
-        /// Stops the tool of a running call of a worker. The call itself is then answered, with an error of the code SP3002.
+        /// Stops the tool of a running call of a worker. The call itself is then answered, with an error
+        /// of the code SP3002.
         async fn cancel_call(
             &self,
             request: tonic::Request<super::CancelCallRequest>,
