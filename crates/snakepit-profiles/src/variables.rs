@@ -14,7 +14,8 @@ pub const DATA_DIR: &str = "SNAKEPIT_DATA_DIR";
 /// Variable with the treatment of values that cannot be sent: `error` or `marker`.
 pub const UNSERIALIZABLE: &str = "SNAKEPIT_UNSERIALIZABLE";
 
-/// Makes type hints that are not checked errors (`1`) or not (`0`), for pools without a setting.
+/// Rejects (`1`) or accepts (`0`) tools with type hints that cannot be checked, in pools without a
+/// setting.
 pub const STRICT_HINTS: &str = "SNAKEPIT_STRICT_HINTS";
 
 /// Variables that workers read themselves. They are passed from the host's environment to its

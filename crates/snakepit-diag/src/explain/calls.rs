@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
     [
         "SP4004",
         "The pool is closed.",
-        "It was shut down, or the tokio runtime that it lives on is gone.",
+        "It was shut down, or its tokio runtime has ended.",
         "snakepit.shutdown().await; snakepit.execute(...)",
         "Make calls before the shutdown, or start the pool again.",
     ],
@@ -166,7 +166,7 @@ pub(super) const ROWS: &[Row] = &[
     ],
     [
         "SP4012",
-        "Workers fail, and calls fail immediately for a while.",
+        "The circuit breaker is open: calls fail immediately for a while.",
         "A circuit breaker is open because too many calls failed in a row.",
         "the circuit of pool `main` is open",
         "Fix the cause of the failures; trial calls close the circuit again.",

@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         "The host could not answer.",
         "The request failed in the host; the message says how.",
         "the host panicked while it answered the request",
-        "Read the log of the host; report the message as a defect.",
+        "Read the log of the host; report a bug with this message.",
     ],
     [
         "SP9008",

@@ -89,10 +89,10 @@ pub(super) const ROWS: &[Row] = &[
     ],
     [
         "SP5007",
-        "The other side broke the protocol.",
+        "The peer broke the protocol.",
         "A worker or a host sent something that this version cannot read: another version, or something else on the connection.",
         "the worker sent a frame of kind 77",
-        "Use the same version on both sides; if it is the same, report the message as a defect.",
+        "Use the same version on both sides; if the versions are the same, report a bug with this message.",
     ],
     [
         "SP6001",

@@ -82,7 +82,7 @@ impl CommandConfig {
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Readiness {
-    /// The first of the next three, with the prefix `GRPC_READY:`.
+    /// `Socket`, `File` or `Line` with the prefix `GRPC_READY:`, whichever comes first.
     #[default]
     Any,
     /// The worker accepts connections on the Unix socket that `SNAKEPIT_WORKER_SOCKET` names.

@@ -116,7 +116,7 @@ impl Failure<'_> {
     pub(super) fn bad_sign(&self, reason: &str) -> StartError {
         let worker = &self.context.worker;
         let message = format!("worker `{worker}` {reason}");
-        let help = "let the worker tell its address once: a port, or `unix:` and a path";
+        let help = "let the worker announce its address once: a port, or `unix:` and a path";
         self.with_help(ErrorCode::Protocol, message, help)
     }
 
@@ -144,7 +144,7 @@ impl Failure<'_> {
             }
             ConnectError::Unreachable { .. } => {
                 let message = format!("worker `{worker}` was ready, but {reason}");
-                let help = "let the worker tell that it is ready after it listens";
+                let help = "let the worker announce its readiness after it listens";
                 self.with_help(ErrorCode::StartFailed, message, help)
             }
             ConnectError::Refused(tool) => {

@@ -265,7 +265,7 @@ fn extension(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
 
 fn deeper(depth: usize) -> Result<usize, EncodeError> {
     if depth >= MAX_DEPTH {
-        let help = "send it flatter; a value that contains itself cannot be sent";
+        let help = "reduce its nesting; a value that contains itself cannot be sent";
         return Err(EncodeError::new("nests more than 128 levels deep").help(help));
     }
     Ok(depth + 1)

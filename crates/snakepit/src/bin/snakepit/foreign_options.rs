@@ -18,7 +18,7 @@ pub(crate) struct CommandOptions {
     /// Calls that one worker of the command runs at the same time
     #[arg(long, value_name = "N", requires = "command")]
     pub(crate) slots: Option<NonZeroU16>,
-    /// Sign by which a worker of the command tells that it is ready: any, socket, file, line,
+    /// Sign by which a worker of the command announces its readiness: any, socket, file, line,
     /// line:TEXT or an address [default: any]
     #[arg(long, value_name = "SIGN", requires = "command")]
     pub(crate) ready: Option<Readiness>,
