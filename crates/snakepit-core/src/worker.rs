@@ -1,5 +1,6 @@
 //! The two traits that a worker implementation provides, and the types that they use.
 
+mod adapter;
 mod call_error;
 mod cancel_step;
 mod exit;
@@ -18,11 +19,12 @@ use serde::Serialize;
 
 use self::profiling::{Profile, Profiling};
 use crate::call::Request;
-use crate::error::{Stacks, StartError};
+use crate::error::{ErrorCode, Stacks, StartError, ToolError};
 use crate::events::Events;
 use crate::host_tools::HostState;
 use crate::id::{CallId, PoolName, Slot, WorkerId};
 use crate::value::Payload;
+pub use adapter::{AdaptedProfile, Adapter};
 pub use call_error::{CallError, ChunkStream, ItemResult};
 pub use cancel_step::{CancelStep, Stopped};
 pub use exit::WorkerExit;
@@ -116,22 +118,45 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// worker is gone, because the pool then reuses the slot.
     async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError>;
 
-    /// Starts one streaming call in `slot`. The slot is free when the stream has ended.
+    /// Starts one streaming call in `slot`. The slot is free when the stream has ended. By default
+    /// workers have no streams.
     async fn stream(
         self: Arc<Self>,
-        slot: Slot,
+        _slot: Slot,
         request: Request,
-    ) -> Result<ChunkStream, CallError>;
+    ) -> Result<ChunkStream, CallError> {
+        let message = format!("the worker of tool `{}` has no streams", request.tool);
+        let error = ToolError::new(ErrorCode::WrongCallKind, message);
+        Err(CallError::Tool(Box::new(error)))
+    }
 
     /// Runs `items` as calls of `request.tool` one after the other in `slot`, and returns one
     /// result for each, in order. `request.args` is ignored. The pool keeps the items, too: those
-    /// that are given back are sent to another worker.
+    /// that are given back are sent to another worker. By default each item is one
+    /// [`call`](Self::call).
     async fn call_many(
         self: Arc<Self>,
         slot: Slot,
         request: Request,
         items: Arc<[Payload]>,
-    ) -> Vec<ItemResult>;
+    ) -> Vec<ItemResult> {
+        let mut results: Vec<ItemResult> = Vec::with_capacity(items.len());
+        for args in items.iter().cloned() {
+            let result = match results.last() {
+                // Items that were not sent can be sent to another worker.
+                Some(Err(CallError::Died { .. } | CallError::NotBegun)) => Err(CallError::NotBegun),
+                _ => {
+                    let request = Request {
+                        args,
+                        ..request.clone()
+                    };
+                    Arc::clone(&self).call(slot, request).await
+                }
+            };
+            results.push(result);
+        }
+        results
+    }
 
     /// Returns true if a slot accepts further short calls by [`call`](Self::call) while one runs in
     /// it. Each is in the worker's hands once its future was polled, and they run one after the
@@ -208,8 +233,8 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
 
     /// Stops the tool of this call. Returns at once; has no effect on a call that is over. The
     /// caller kills the worker if the call is not over after `grace`, so the steps of the
-    /// cancellation have to share that time.
-    fn cancel(&self, call: CallId, grace: Duration);
+    /// cancellation have to share that time. By default nothing is stopped.
+    fn cancel(&self, _call: CallId, _grace: Duration) {}
 
     /// Returns the step that stopped a cancelled call, once it is over. `None` if unknown.
     async fn stopped(&self, _call: CallId) -> Option<Stopped> {

@@ -1,7 +1,9 @@
 //! All state of a host in one handle.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -37,8 +39,12 @@ pub struct HostState {
     events: Events,
     sessions: Sessions,
     tools: HostTools,
+    extensions: Arc<Mutex<Extensions>>,
     sweeper: Arc<Sweeper>,
 }
+
+/// Values that other crates keep with the state, one of each type.
+type Extensions = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 struct Sweeper {
     tasks: TaskTracker,
@@ -71,6 +77,7 @@ impl HostState {
             events,
             sessions,
             tools,
+            extensions: Arc::default(),
             sweeper,
         })
     }
@@ -93,6 +100,23 @@ impl HostState {
     /// The host tools.
     pub const fn tools(&self) -> &HostTools {
         &self.tools
+    }
+
+    /// Returns the value of this type that belongs to the state. The first call creates it.
+    pub fn extension<T: Any + Send + Sync>(&self, create: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        let mut known = self
+            .extensions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(known)) = known
+            .get(&TypeId::of::<T>())
+            .map(|known| Arc::clone(known).downcast())
+        {
+            return known;
+        }
+        let created = create();
+        known.insert(TypeId::of::<T>(), created.clone());
+        created
     }
 
     /// Ends all sessions and their watchers; every later operation fails. Running tools are not

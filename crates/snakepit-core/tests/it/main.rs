@@ -1,5 +1,6 @@
 //! Integration tests, nearly all on a paused clock, and those of pools with scripted workers.
 
+mod adapter;
 mod affinity;
 mod ahead;
 mod ahead_back;
