@@ -31,6 +31,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("snakepit", "diag"),
     ("snakepit", "telemetry"),
     ("snakepit", "command"),
+    ("snakepit", "tls"),
     ("snakepit", "cli"),
 ];
 

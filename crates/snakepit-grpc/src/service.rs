@@ -27,8 +27,8 @@
 //! [`GrpcWorker`] is the other direction: the client of a worker that serves `BridgeService`
 //! itself. [`WorkerEvents`] reads the events of such a worker, and [`WorkerServer`] is one in Rust.
 //!
-//! *Limits*: there is no TLS, so TCP is for loopback addresses only. The host itself does not serve
-//! `StreamTelemetry`. By default gRPC clients accept answers of up to 4 MiB.
+//! *Limits*: without the feature `tls`, TCP is for loopback addresses only. The host itself does
+//! not serve `StreamTelemetry`. By default gRPC clients accept answers of up to 4 MiB.
 
 mod any;
 mod arguments;
@@ -58,7 +58,9 @@ mod worker_server;
 
 pub use gateway::{Gateway, GatewayCall, GatewayStream, PeerTool};
 pub use serve::{Address, Scope, ServeError, ServeOptions, Serving, Token, TokenError};
-pub use server::BridgeServer;
+#[cfg(feature = "tls")]
+pub use serve::{TlsError, TlsIdentity};
+pub use server::{BridgeServer, FindWorker};
 pub use worker::{Capabilities, ConnectError, GrpcWorker, LOST, PeerCheck};
 pub use worker_events::{EventsEnd, WorkerEvents};
 pub use worker_server::{WorkerChunks, WorkerServer, WorkerTools};

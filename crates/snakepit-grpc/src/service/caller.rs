@@ -20,6 +20,12 @@ pub(super) const TRACE_STATE: &str = "tracestate";
 /// Header of a correlation id, which the records of a call carry, in requests and in their answers.
 pub(super) const CORRELATION: &str = "x-snakepit-correlation-id";
 
+/// Header in which a client reports the largest answer that it accepts, in bytes.
+const LIMIT: &str = "x-snakepit-max-message";
+
+/// Bytes of an answer besides its payload.
+const AROUND: usize = 4 << 10;
+
 /// Longest correlation id in bytes.
 const MAX_CORRELATION: usize = 256;
 
@@ -33,6 +39,8 @@ pub(super) struct Caller {
     /// The trace state that belongs to that span; empty without a span.
     pub(super) trace_state: TraceState,
     pub(super) correlation: Option<Arc<str>>,
+    /// Largest answer that the caller accepts, in bytes. `None` if it does not report one.
+    limit: Option<usize>,
 }
 
 impl Caller {
@@ -47,11 +55,18 @@ impl Caller {
             (1..=MAX_CORRELATION).contains(&text.len()) && text.bytes().all(shown)
         });
         Self {
+            limit: only(headers, LIMIT).and_then(|text| text.parse().ok()),
             deadline: deadline::of(request),
             trace,
             trace_state,
             correlation: correlation.map(Arc::from),
         }
+    }
+
+    /// Returns the largest payload of an answer in bytes, if the server sends `own` at most.
+    pub(super) fn limit(&self, own: usize) -> usize {
+        let limit = self.limit.map(|limit| limit.saturating_sub(AROUND));
+        limit.map_or(own, |limit| limit.min(own))
     }
 
     /// Copies the caller into a call of a host tool.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use snakepit_core::error::{ErrorCode, ToolError};
 use snakepit_core::host_tools::ToolCall;
-use snakepit_core::id::SessionId;
+use snakepit_core::id::{SessionId, WorkerId};
 use snakepit_core::value::Payload;
 use tokio::time::Instant;
 use tonic::Status;
@@ -149,20 +149,23 @@ impl Inner {
         error
     }
 
-    /// Registers the tools of a peer for a session. Every failure is part of the answer.
+    /// Registers the tools of a peer for a session; `worker` is its name if it is a worker of the
+    /// host. Every failure is part of the answer.
     pub(super) fn register_tools(
         &self,
         request: pb::RegisterToolsRequest,
+        worker: Option<WorkerId>,
     ) -> pb::RegisterToolsResponse {
         let session = request.session_id.clone();
-        match self.try_register(request) {
+        let asked: Vec<String> = request.tools.iter().map(|tool| tool.name.clone()).collect();
+        match self.try_register(request, worker) {
             Ok(names) => pb::RegisterToolsResponse {
                 success: true,
+                error_message: left_out(&asked, &names),
                 tool_ids: names
                     .into_iter()
                     .map(|name| (name.clone(), format!("{session}:{name}")))
                     .collect(),
-                error_message: String::new(),
             },
             Err(error) => pb::RegisterToolsResponse {
                 error_message: error.message,
@@ -171,7 +174,11 @@ impl Inner {
         }
     }
 
-    fn try_register(&self, request: pb::RegisterToolsRequest) -> Result<Vec<String>, Fault> {
+    fn try_register(
+        &self,
+        request: pb::RegisterToolsRequest,
+        known: Option<WorkerId>,
+    ) -> Result<Vec<String>, Fault> {
         if request.worker_id.len() > MAX_WORKER {
             let message = format!("the worker's id has more than {MAX_WORKER} bytes");
             return Err(invalid(message));
@@ -181,18 +188,22 @@ impl Inner {
             .sessions()
             .get(&SessionId::from(request.session_id));
         let session = session.map_err(state_error)?;
-        let tools: Vec<_> = request
+        let mut tools: Vec<_> = request
             .tools
             .into_iter()
             .map(tool_specs::from_registration)
             .collect();
-        let names: Vec<String> = tools.iter().map(|tool| tool.name.clone()).collect();
         let own = self.state.tools().list(Some(session.id()));
         let taken: Vec<String> = own.into_iter().map(|info| info.name).collect();
-        let worker = Arc::from(request.worker_id);
-        self.peers
-            .register(&session, &worker, tools.clone(), &taken)
+        let worker = match &known {
+            Some(known) => Arc::from(known.as_str()),
+            None => Arc::from(request.worker_id),
+        };
+        let names = self
+            .peers
+            .register(&session, &worker, tools.clone(), &taken, known.is_some())
             .map_err(|error| Box::new(error.into()))?;
+        tools.retain(|tool| names.contains(&tool.name));
         if let Some(gateway) = &self.gateway
             && let Err(error) = gateway.register_tools(&session, &worker, &tools)
         {
@@ -201,6 +212,17 @@ impl Inner {
         }
         Ok(names)
     }
+}
+
+/// Names the tools that were not registered; empty if there are none.
+fn left_out(asked: &[String], registered: &[String]) -> String {
+    let left = asked.iter().filter(|name| !registered.contains(name));
+    let left: Vec<_> = left.map(String::as_str).collect();
+    if left.is_empty() {
+        return String::new();
+    }
+    let names = left.join(", ");
+    format!("not registered, because host tools have these names: {names}")
 }
 
 /// Returns the parts of an error that the answer's text does not contain.

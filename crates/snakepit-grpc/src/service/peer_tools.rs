@@ -43,7 +43,9 @@ struct OfSession {
 }
 
 impl PeerTools {
-    /// Registers all of these tools or none. `taken` holds the names of the host's tools.
+    /// Registers these tools and returns their names, without those that tools of the host have
+    /// (`taken`). A worker of the host (`known_worker`) replaces what others have registered,
+    /// because all workers of a pool register the same tools.
     ///
     /// # Errors
     /// See [`RegisterError`]; also if the session ends meanwhile.
@@ -53,8 +55,10 @@ impl PeerTools {
         worker: &Arc<str>,
         tools: Vec<PeerTool>,
         taken: &[String],
-    ) -> Result<(), RegisterError> {
+        known_worker: bool,
+    ) -> Result<Vec<String>, RegisterError> {
         let generation = session.generation();
+        let mut names = Vec::new();
         {
             let mut sessions = self.lock();
             let known = sessions
@@ -62,7 +66,8 @@ impl PeerTools {
                 .filter(|it| it.generation == generation);
             let none = BTreeMap::new();
             let known = known.map_or(&none, |it| &it.tools);
-            let new = checked(tools, known, taken)?;
+            let new = checked(tools, known, taken, known_worker)?;
+            names.extend(new.keys().cloned());
             let of_session = sessions.entry(session.id().clone()).or_default();
             if of_session.generation != generation {
                 *of_session = OfSession {
@@ -80,12 +85,22 @@ impl PeerTools {
         session.touch().map_err(|error| {
             self.forget(session.id(), generation);
             RegisterError::Session(error)
-        })
+        })?;
+        Ok(names)
     }
 
     /// Returns the tool of this name.
     pub(super) fn get(&self, session: &SessionId, name: &str) -> Option<Registered> {
         self.lock().get(session)?.tools.get(name).cloned()
+    }
+
+    /// Returns the tools that a peer has registered for a session.
+    pub(super) fn of_worker(&self, session: &SessionId, worker: &str) -> Vec<Arc<PeerTool>> {
+        let sessions = self.lock();
+        let tools = sessions.get(session).into_iter();
+        let tools = tools.flat_map(|it| it.tools.values());
+        let own = tools.filter(|it| &*it.worker == worker);
+        own.map(|it| Arc::clone(&it.tool)).collect()
     }
 
     /// Returns the number of tools of a session.
@@ -132,14 +147,19 @@ impl PeerTools {
     }
 }
 
-/// Returns the tools by name if all of them can be registered.
+/// Returns the tools to register by their names.
+///
+/// # Errors
+/// One of them cannot be registered, or tools of the host have all of the names.
 fn checked(
     tools: Vec<PeerTool>,
     known: &BTreeMap<String, Registered>,
     taken: &[String],
+    known_worker: bool,
 ) -> Result<BTreeMap<String, Arc<PeerTool>>, RegisterError> {
     let mut new = BTreeMap::new();
     let limit = MAX_TOOLS;
+    let mut refused = None;
     if known.len() + tools.len() > limit {
         let usage = known.len();
         return Err(RegisterError::TooMany { usage, limit });
@@ -149,12 +169,19 @@ fn checked(
         check_metadata(&tool)?;
         tool.description = super::status::shortened(&tool.description, MAX_DESCRIPTION);
         let name = tool.name.clone();
-        let exists = known.contains_key(&name) || taken.contains(&name);
+        if taken.contains(&name) {
+            refused.get_or_insert(name);
+            continue;
+        }
+        let exists = known.contains_key(&name) && !known_worker;
         if exists || new.insert(name, Arc::new(tool.clone())).is_some() {
             return Err(RegisterError::Duplicate(tool.name));
         }
     }
-    Ok(new)
+    match refused {
+        Some(name) if new.is_empty() => Err(RegisterError::Duplicate(name)),
+        _ => Ok(new),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), RegisterError> {
@@ -213,7 +240,7 @@ mod tests {
     fn a_batch_is_registered_whole_or_not_at_all() {
         let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("w"));
         tools
-            .register(&session, &worker, named(&["a", "b"]), &[])
+            .register(&session, &worker, named(&["a", "b"]), &[], false)
             .unwrap();
         for (batch, taken) in [
             (&["c", "a"][..], None),
@@ -222,12 +249,31 @@ mod tests {
         ] {
             let taken: Vec<String> = taken.into_iter().map(str::to_owned).collect();
             let error = tools
-                .register(&session, &worker, named(batch), &taken)
+                .register(&session, &worker, named(batch), &taken, false)
                 .unwrap_err();
             assert!(error.to_string().contains("duplicate_tool"), "{error}");
         }
         assert_eq!(tools.count(session.id()), 2);
+        let taken = ["e".to_owned()];
+        let named_e_f = named(&["e", "f"]);
+        let names = tools.register(&session, &worker, named_e_f, &taken, false);
+        assert_eq!(
+            names.unwrap(),
+            ["f"],
+            "a name of a host tool refuses no other"
+        );
         assert_eq!(&*tools.get(session.id(), "b").unwrap().worker, "w");
+    }
+
+    #[test]
+    fn workers_of_a_host_replace_each_others_tools() {
+        let (tools, session) = (PeerTools::default(), session());
+        for worker in ["w-0", "w-1", "w-1"].map(Arc::from) {
+            let names = tools.register(&session, &worker, named(&["a"]), &[], true);
+            assert_eq!(names.unwrap(), ["a"]);
+            assert_eq!(tools.of_worker(session.id(), &worker).len(), 1);
+        }
+        assert!(tools.of_worker(session.id(), "w-0").is_empty());
     }
 
     #[test]
@@ -236,7 +282,7 @@ mod tests {
         let long = "x".repeat(65);
         for name in ["", "-a", ".a", "_a", "a b", "ä", "a/b", &long] {
             let error = tools
-                .register(&session, &worker, named(&[name]), &[])
+                .register(&session, &worker, named(&[name]), &[], false)
                 .unwrap_err();
             assert!(
                 matches!(error, RegisterError::Name { .. }),
@@ -250,18 +296,18 @@ mod tests {
             ..PeerTool::default()
         };
         let error = tools
-            .register(&session, &worker, vec![tool], &[])
+            .register(&session, &worker, vec![tool], &[], false)
             .unwrap_err();
         assert!(matches!(error, RegisterError::Metadata { .. }), "{error}");
         let many: Vec<String> = (0..1001).map(|n| format!("t{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let error = tools
-            .register(&session, &worker, named(&many), &[])
+            .register(&session, &worker, named(&many), &[], false)
             .unwrap_err();
         assert!(matches!(error, RegisterError::TooMany { .. }), "{error}");
         assert_eq!(tools.count(session.id()), 0);
         tools
-            .register(&session, &worker, named(&["0", "A.b-c_d"]), &[])
+            .register(&session, &worker, named(&["0", "A.b-c_d"]), &[], false)
             .unwrap();
     }
 
@@ -270,7 +316,7 @@ mod tests {
         let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("w"));
         session.delete().unwrap();
         let error = tools
-            .register(&session, &worker, named(&["a"]), &[])
+            .register(&session, &worker, named(&["a"]), &[], false)
             .unwrap_err();
         assert!(matches!(error, RegisterError::Session(_)), "{error}");
         assert_eq!(tools.count(session.id()), 0);

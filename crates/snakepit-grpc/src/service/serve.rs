@@ -12,6 +12,8 @@ mod received;
 mod scope;
 mod shape;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod token;
 
 use std::fmt;
@@ -25,13 +27,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
-use self::accept::{Listener, Tasks};
+use self::accept::{Listener, Security, Tasks};
 use self::guard::Guard;
 use self::socket::Socket;
 use super::server::BridgeServer;
 use crate::pb::bridge_service_server::BridgeServiceServer;
 pub use error::ServeError;
 pub use scope::Scope;
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsIdentity};
 pub use token::{Token, TokenError};
 
 /// Limits of a server. Start from [`ServeOptions::new`] and change fields.
@@ -40,6 +44,9 @@ pub use token::{Token, TokenError};
 pub struct ServeOptions {
     /// Largest message in bytes, in both directions; 64 MiB by default.
     pub max_message: usize,
+    /// Largest answer in bytes, for clients that accept less than `max_message`; `None` by default.
+    /// A client can report its own limit in the header `x-snakepit-max-message`.
+    pub max_answer: Option<usize>,
     /// Largest number of concurrent requests, open streams included; further ones are rejected with
     /// RESOURCE_EXHAUSTED. 1,024 by default. Beyond it, a connection may have its share, which is
     /// this number divided by `max_connections`, and at least one.
@@ -76,7 +83,10 @@ pub struct ServeOptions {
     /// of which the client takes nothing although its next part is ready is cancelled, after up to
     /// twice the time.
     pub stall_timeout: Duration,
-    /// Further tokens on TCP, each for clients that may use certain sessions only; none by default.
+    /// Token that clients on Unix and abstract sockets must send as well, although only processes
+    /// of this user can connect; `None` by default. [`BridgeServer::serve_tcp`] has its own.
+    pub token: Option<Token>,
+    /// Further tokens, each for clients that may use certain sessions only; none by default.
     pub clients: Vec<(Token, Scope)>,
 }
 
@@ -84,6 +94,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             max_message: 64 << 20,
+            max_answer: None,
             max_requests: 1024,
             max_connections: 256,
             max_streams: 256,
@@ -93,6 +104,7 @@ impl Default for ServeOptions {
             max_received: 256 << 20,
             patience: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(60),
+            token: None,
             clients: Vec::new(),
         }
     }
@@ -110,15 +122,19 @@ impl ServeOptions {
 pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
+    /// A socket in the abstract namespace of Linux.
+    Abstract(String),
     /// A TCP port.
     Tcp(SocketAddr),
 }
 
 impl fmt::Display for Address {
-    /// Formats the address as gRPC clients accept it: `unix:<path>` or `<ip>:<port>`.
+    /// Formats the address as gRPC clients accept it: `unix:<path>`, `unix-abstract:<name>` or
+    /// `<ip>:<port>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix-abstract:{name}"),
             Self::Tcp(address) => address.fmt(f),
         }
     }
@@ -157,7 +173,38 @@ impl BridgeServer {
             uid: socket.uid(),
         };
         Ok(self
-            .serve(listener, address, Some(socket), None, options)
+            .serve(
+                listener,
+                address,
+                Some(socket),
+                options.token.clone(),
+                options,
+            )
+            .await)
+    }
+
+    /// Serves on a socket in the abstract namespace of Linux, which has no file: for clients on
+    /// `grpcio` that cannot set an authority, and for those with another root directory. Processes
+    /// of other users are rejected.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`] if the name is too long or taken, or there are no such sockets.
+    pub async fn serve_abstract(
+        &self,
+        name: &str,
+        options: &ServeOptions,
+    ) -> Result<Serving, ServeError> {
+        let address = Address::Abstract(name.to_owned());
+        let bound = socket::bind_abstract(name).map_err(|source| ServeError::Bind {
+            address: address.to_string(),
+            source,
+        })?;
+        let listener = Listener::Unix {
+            listener: bound.0,
+            uid: bound.1,
+        };
+        Ok(self
+            .serve(listener, address, None, options.token.clone(), options)
             .await)
     }
 
@@ -177,6 +224,33 @@ impl BridgeServer {
         if !address.ip().is_loopback() {
             return Err(ServeError::NotLoopback(address));
         }
+        self.serve_port(address, None, token, options).await
+    }
+
+    /// Serves on a TCP port of any address, encrypted by TLS 1.3. Every request must carry the
+    /// token; see [`serve_tcp`](Self::serve_tcp).
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`] if the operating system refuses the address.
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(
+        &self,
+        address: SocketAddr,
+        token: Token,
+        identity: TlsIdentity,
+        options: &ServeOptions,
+    ) -> Result<Serving, ServeError> {
+        self.serve_port(address, Some(identity), token, options)
+            .await
+    }
+
+    async fn serve_port(
+        &self,
+        address: SocketAddr,
+        security: Security,
+        token: Token,
+        options: &ServeOptions,
+    ) -> Result<Serving, ServeError> {
         let bind = |source| ServeError::Bind {
             address: address.to_string(),
             source,
@@ -184,7 +258,13 @@ impl BridgeServer {
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = Address::Tcp(listener.local_addr().map_err(bind)?);
         Ok(self
-            .serve(Listener::Tcp(listener), address, None, Some(token), options)
+            .serve(
+                Listener::Tcp(listener, security),
+                address,
+                None,
+                Some(token),
+                options,
+            )
             .await)
     }
 
@@ -205,7 +285,7 @@ impl BridgeServer {
             following.spawn(health::follow(health.clone(), gateway, ready));
         }
         let mut server = self.clone();
-        server.max_message = options.max_message;
+        server.max_message = options.max_answer.unwrap_or(options.max_message);
         let service = BridgeServiceServer::new(server)
             .max_decoding_message_size(options.max_message)
             .max_encoding_message_size(options.max_message);

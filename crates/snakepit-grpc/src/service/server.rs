@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use snakepit_core::host_tools::HostState;
+use snakepit_core::id::{SessionId, WorkerId};
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::caller::Caller;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, PeerTool};
 use super::peer_tools::PeerTools;
 use super::{Scope, ServeOptions, peer, sessions};
 use crate::pb;
@@ -26,7 +27,12 @@ pub struct BridgeServer {
     pub(super) inner: Arc<Inner>,
     /// Limit of one answer in bytes.
     pub(super) max_message: usize,
+    /// Finds the worker to which a process belongs. `None` if no client is a worker.
+    workers: Option<FindWorker>,
 }
+
+/// Returns the worker to which a process belongs, if any.
+pub type FindWorker = Arc<dyn Fn(u32) -> Option<WorkerId> + Send + Sync>;
 
 pub(super) struct Inner {
     pub(super) state: HostState,
@@ -47,12 +53,16 @@ impl BridgeServer {
     }
 
     fn build(state: HostState, gateway: Option<Arc<dyn Gateway>>) -> Self {
-        let peers = Arc::new(PeerTools::default());
-        let ended = Arc::downgrade(&peers);
-        state.sessions().on_end(move |session, generation, _| {
-            if let Some(peers) = ended.upgrade() {
-                peers.forget(session, generation);
-            }
+        // All servers of a state know the same tools.
+        let peers = state.extension(|| {
+            let peers = Arc::new(PeerTools::default());
+            let ended = Arc::downgrade(&peers);
+            state.sessions().on_end(move |session, generation, _| {
+                if let Some(peers) = ended.upgrade() {
+                    peers.forget(session, generation);
+                }
+            });
+            peers
         });
         let inner = Inner {
             state,
@@ -62,7 +72,26 @@ impl BridgeServer {
         Self {
             inner: Arc::new(inner),
             max_message: ServeOptions::default().max_message,
+            workers: None,
         }
+    }
+
+    /// Lets workers of the host register tools as what they are, whatever names they choose for
+    /// themselves. `find` identifies them by their processes, which only Unix sockets report.
+    #[must_use]
+    pub fn for_workers(mut self, find: FindWorker) -> Self {
+        self.workers = Some(find);
+        self
+    }
+
+    fn worker(&self, process: u32) -> Option<WorkerId> {
+        self.workers.as_ref()?(process)
+    }
+
+    /// Returns the tools that a worker of the host has registered for a session.
+    pub fn tools_of(&self, session: &SessionId, worker: &WorkerId) -> Vec<PeerTool> {
+        let tools = self.inner.peers.of_worker(session, worker.as_str());
+        tools.iter().map(|tool| PeerTool::clone(tool)).collect()
     }
 
     /// Drops all tools that a peer has registered under the name that it chose, because the peer is
@@ -137,9 +166,11 @@ impl BridgeService for BridgeServer {
     ) -> Answer<pb::ExecuteToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
-        let answer = self
-            .inner
-            .execute_tool(request.into_inner(), &caller, self.max_message);
+        let answer = self.inner.execute_tool(
+            request.into_inner(),
+            &caller,
+            caller.limit(self.max_message),
+        );
         answer.await.map(|answer| caller.answer(answer))
     }
 
@@ -149,9 +180,11 @@ impl BridgeService for BridgeServer {
     ) -> Answer<Self::ExecuteStreamingToolStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
-        let answer =
-            self.inner
-                .execute_streaming_tool(request.into_inner(), &caller, self.max_message);
+        let answer = self.inner.execute_streaming_tool(
+            request.into_inner(),
+            &caller,
+            caller.limit(self.max_message),
+        );
         answer.await.map(|answer| caller.answer(answer))
     }
 
@@ -167,7 +200,7 @@ impl BridgeService for BridgeServer {
         });
         let inner = Arc::clone(&self.inner);
         inner
-            .execute_tool_many(requests, caller.clone(), self.max_message)
+            .execute_tool_many(requests, caller.clone(), caller.limit(self.max_message))
             .map(|answers| caller.answer(answers))
     }
 
@@ -185,8 +218,9 @@ impl BridgeService for BridgeServer {
         request: Request<pb::RegisterToolsRequest>,
     ) -> Answer<pb::RegisterToolsResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
+        let worker = peer::process(&request).and_then(|process| self.worker(process));
         Ok(Response::new(
-            self.inner.register_tools(request.into_inner()),
+            self.inner.register_tools(request.into_inner(), worker),
         ))
     }
 
@@ -206,9 +240,11 @@ impl BridgeService for BridgeServer {
     ) -> Answer<pb::ExecuteElixirToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
-        let answer = self
-            .inner
-            .call_host_tool(request.into_inner(), &caller, self.max_message);
+        let answer = self.inner.call_host_tool(
+            request.into_inner(),
+            &caller,
+            caller.limit(self.max_message),
+        );
         Ok(caller.answer(answer.await))
     }
 
@@ -219,7 +255,11 @@ impl BridgeService for BridgeServer {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
         self.inner
-            .stream_host_tool(&request.into_inner(), &caller, self.max_message)
+            .stream_host_tool(
+                &request.into_inner(),
+                &caller,
+                caller.limit(self.max_message),
+            )
             .map(|answer| caller.answer(answer))
     }
 
@@ -252,8 +292,9 @@ impl BridgeService for BridgeServer {
         request: Request<pb::GetVariablesRequest>,
     ) -> Answer<pb::GetVariablesResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
+        let limit = Caller::of(&request).limit(self.max_message);
         self.inner
-            .get_variables(request.into_inner(), self.max_message)
+            .get_variables(request.into_inner(), limit)
             .map(Response::new)
     }
 
@@ -284,8 +325,9 @@ impl BridgeService for BridgeServer {
         request: Request<pb::ListVariablesRequest>,
     ) -> Answer<pb::ListVariablesResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
+        let limit = Caller::of(&request).limit(self.max_message);
         self.inner
-            .list_variables(&request.into_inner(), self.max_message)
+            .list_variables(&request.into_inner(), limit)
             .map(Response::new)
     }
 

@@ -118,6 +118,27 @@ impl GrpcWorker {
         self.private.is_some()
     }
 
+    /// Calls a tool that does not exist, so that a worker of the original library registers its
+    /// tools with its host: it does so only in its first call. Has no effect on workers that
+    /// describe themselves.
+    pub async fn probe(&self) {
+        let Some(session) = &self.private else {
+            return;
+        };
+        let request = pb::ExecuteToolRequest {
+            session_id: session.as_str().to_owned(),
+            tool_name: "__snakepit_probe__".to_owned(),
+            ..pb::ExecuteToolRequest::default()
+        };
+        // It answers with an error.
+        let _ = self.aside.clone().execute_tool(request).await;
+    }
+
+    /// Returns the session of calls that have none. `None` if the worker describes itself.
+    pub const fn private_session(&self) -> Option<&SessionId> {
+        self.private.as_ref()
+    }
+
     /// Requests a sign of life. `None` if none came within `wait`.
     ///
     /// # Cancel safety

@@ -21,7 +21,7 @@ pub(super) fn check(worker: u32, address: &Address) -> PeerCheck {
             true => Ok(()),
             false => Err(other(&format!("the socket {}", path.display()), peer)),
         },
-        (Address::Unix(_), None) => Ok(()),
+        (Address::Unix(_) | Address::Abstract(_), _) => Ok(()),
         (Address::Tcp(address), _) => owns(worker, address.port()),
     })
 }

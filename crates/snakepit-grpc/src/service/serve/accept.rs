@@ -88,32 +88,66 @@ pub(super) enum Listener {
         /// The only user whose processes may connect.
         uid: u32,
     },
-    Tcp(TcpListener),
+    Tcp(TcpListener, Security),
 }
+
+/// The encryption of a listener. `None` for none.
+#[cfg(feature = "tls")]
+pub(super) type Security = Option<super::TlsIdentity>;
+#[cfg(not(feature = "tls"))]
+pub(super) type Security = Option<std::convert::Infallible>;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Listener {
-    /// Accepts the next connection. `None` if it was rejected.
-    async fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+    fn security(&self) -> Security {
+        match self {
+            Self::Unix { .. } => None,
+            Self::Tcp(_, security) => security.clone(),
+        }
+    }
+
+    /// Accepts the next connection, and returns it with the process at its other end if that is
+    /// known. `None` if it was rejected.
+    async fn accept(&self) -> io::Result<Option<(Box<dyn Stream>, Option<u32>)>> {
         match self {
             Self::Unix { listener, uid } => {
                 let (stream, _) = listener.accept().await?;
-                let peer = stream.peer_cred()?.uid();
+                let credentials = stream.peer_cred()?;
+                let peer = credentials.uid();
                 if peer != *uid {
                     tracing::warn!(peer, "a connection of another user was rejected");
                     return Ok(None);
                 }
-                Ok(Some(Box::new(stream)))
+                let process = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+                Ok(Some((Box::new(stream), process)))
             }
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Some(Box::new(stream)))
+                Ok(Some((Box::new(stream), None)))
             }
         }
     }
+}
+
+/// Makes the TLS handshake of a connection, if its listener is encrypted.
+#[cfg(feature = "tls")]
+async fn secured(stream: Box<dyn Stream>, security: Security) -> io::Result<Box<dyn Stream>> {
+    match security {
+        Some(identity) => Ok(Box::new(identity.0.accept(stream).await?)),
+        None => Ok(stream),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[expect(
+    clippy::unused_async,
+    reason = "with TLS there is a handshake to wait for"
+)]
+async fn secured(stream: Box<dyn Stream>, _: Security) -> io::Result<Box<dyn Stream>> {
+    Ok(stream)
 }
 
 /// Accepts connections until the server stops.
@@ -124,14 +158,15 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
     let stopping = guard.stopping.clone();
     let (kind, patience) = match &listener {
         Listener::Unix { .. } => ("unix", None),
-        Listener::Tcp(_) => ("tcp", Some(options.patience)),
+        Listener::Tcp(..) => ("tcp", Some(options.patience)),
     };
+    let security = listener.security();
     let mut accepted = 0_u64;
     let mut clients = Clients::default();
     let accepting = async {
         loop {
             match listener.accept().await {
-                Ok(Some(stream)) => {
+                Ok(Some((stream, process))) => {
                     let permit = loop {
                         match Arc::clone(&connections).try_acquire_owned() {
                             Ok(permit) => break permit,
@@ -143,7 +178,10 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                         }
                     };
                     accepted += 1;
-                    let peer = Peer(format!("client-{kind}-{accepted}").into());
+                    let peer = Peer {
+                        name: format!("client-{kind}-{accepted}").into(),
+                        process,
+                    };
                     let accounts = Accounts {
                         requests: Account::new(&in_requests),
                         answers: Account::new(&in_answers),
@@ -156,7 +194,14 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                     let counted = accounts.clone();
                     let service = guard.clone().connection(peer, known.clone(), counted);
                     let builder = builder(&options, &tasks);
-                    let connection = serve(stream, service, builder, leave);
+                    let security = security.clone();
+                    let connection = async move {
+                        // In the task of the connection, since a client may take its time.
+                        match secured(stream, security).await {
+                            Ok(stream) => serve(stream, service, builder, leave).await,
+                            Err(error) => tracing::debug!(%error, "a TLS handshake has failed"),
+                        }
+                    };
                     tasks.spawn(async move {
                         let (_permit, _gone) = (permit, gone.clone().drop_guard());
                         tokio::select! {

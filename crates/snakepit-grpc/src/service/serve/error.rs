@@ -8,8 +8,11 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address can be reached from other machines, and there is no TLS.
-    #[error("{0} is not a loopback address, and without TLS the token would travel in the clear")]
+    /// The address can be reached from other machines, and the server has no TLS.
+    #[error(
+        "{0} is not a loopback address, and without TLS the token would travel in the clear; use \
+         `serve_tls` (feature `tls`)"
+    )]
     NotLoopback(SocketAddr),
     /// The operating system refuses the address.
     #[error("cannot listen on {address}")]

@@ -66,6 +66,26 @@ impl Socket {
     }
 }
 
+/// Listens on a name in the abstract namespace. Returns the listener, and the user that this
+/// process acts as.
+#[cfg(target_os = "linux")]
+pub(super) fn bind_abstract(name: &str) -> io::Result<(UnixListener, u32)> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener as Listener};
+    let listener = Listener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    listener.set_nonblocking(true)?;
+    // The kernel reports this process as the peer of its own connections.
+    let (one, _other) = UnixStream::pair()?;
+    one.set_nonblocking(true)?;
+    let uid = tokio::net::UnixStream::from_std(one)?.peer_cred()?.uid();
+    Ok((UnixListener::from_std(listener)?, uid))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn bind_abstract(_: &str) -> io::Result<(UnixListener, u32)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         // Another server may have replaced the socket.

@@ -234,6 +234,7 @@ impl Connector {
                     pid.and_then(|pid| u32::try_from(pid).ok()),
                 )
             }
+            Address::Abstract(_) => return Err(io::ErrorKind::Unsupported.into()),
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;

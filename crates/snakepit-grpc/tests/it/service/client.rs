@@ -1,6 +1,8 @@
 //! Clients of a served host.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::SocketAddr as SocketName;
 use std::path::PathBuf;
 
 use hyper_util::rt::TokioIo;
@@ -77,6 +79,19 @@ pub(crate) async fn channel(address: &Address) -> Channel {
         Address::Tcp(address) => {
             let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
             endpoint.connect().await.unwrap()
+        }
+        Address::Abstract(name) => {
+            let name = name.clone();
+            let connector = tower::service_fn(move |_| {
+                let address = SocketName::from_abstract_name(&name).unwrap();
+                async move {
+                    let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+                    stream.set_nonblocking(true)?;
+                    UnixStream::from_std(stream).map(TokioIo::new)
+                }
+            });
+            let endpoint = Endpoint::from_static("http://localhost");
+            endpoint.connect_with_connector(connector).await.unwrap()
         }
         Address::Unix(path) => {
             let path: PathBuf = path.clone();

@@ -329,7 +329,7 @@ async fn peers_register_tools_all_or_none() {
     let long = "w".repeat(1000);
     for (request, message) in [
         (register("s", "w", &["z", "x"]), "duplicate_tool"),
-        (register("s", "w", &["z", "add"]), "duplicate_tool"),
+        (register("s", "w", &["add"]), "duplicate_tool"),
         (register("s", "w", &["z", "z"]), "duplicate_tool"),
         (
             register("s", "w", &["z", "not a name"]),
