@@ -1,6 +1,6 @@
 //! Streams that can be read only once, for values that hold one twice or are encoded a second time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use pyo3::prelude::*;
 
@@ -8,7 +8,20 @@ use pyo3::prelude::*;
 type Read = (Py<PyAny>, u8, Py<PyAny>);
 
 thread_local! {
-    static READ: RefCell<Option<Vec<Read>>> = const { RefCell::new(None) };
+    /// The state of the values that are being encoded. Apart from the streams, because it is looked
+    /// at for each value.
+    static STATE: Cell<State> = const { Cell::new(State::Idle) };
+    static READ: RefCell<Vec<Read>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No value is being encoded.
+    Idle,
+    /// A value is being encoded, and no stream is kept.
+    Encoding,
+    /// Streams are kept.
+    Kept,
 }
 
 /// Runs `encode`, which may encode a data frame more than once: a stream is read once, and kept
@@ -18,32 +31,32 @@ pub(crate) fn reading_once<T>(encode: impl FnOnce() -> T) -> T {
     struct End;
     impl Drop for End {
         fn drop(&mut self) {
-            READ.take();
+            if STATE.replace(State::Idle) == State::Kept {
+                READ.take();
+            }
         }
     }
-    let is_outermost = READ.with_borrow_mut(|read| {
-        let is_outermost = read.is_none();
-        read.get_or_insert_default();
-        is_outermost
+    let is_outermost = STATE.get() == State::Idle;
+    let _end = is_outermost.then(|| {
+        STATE.set(State::Encoding);
+        End
     });
-    let _end = is_outermost.then(|| End);
     encode()
 }
 
 /// Returns kind and stream of a data frame that has been read.
 pub(super) fn find<'py>(value: &Bound<'py, PyAny>) -> Option<(u8, Bound<'py, PyAny>)> {
     READ.with_borrow(|read| {
-        let mut read = read.as_ref()?.iter();
-        let (_, kind, stream) = read.find(|(frame, ..)| frame.is(value))?;
+        let (_, kind, stream) = read.iter().find(|(frame, ..)| frame.is(value))?;
         Some((*kind, stream.bind(value.py()).clone()))
     })
 }
 
 /// Keeps the stream of a data frame that cannot be read again.
 pub(super) fn keep(value: &Bound<'_, PyAny>, kind: u8, stream: &Bound<'_, PyAny>) {
-    READ.with_borrow_mut(|read| {
-        if let Some(read) = read {
-            read.push((value.clone().unbind(), kind, stream.clone().unbind()));
-        }
-    });
+    if STATE.get() != State::Idle {
+        STATE.set(State::Kept);
+        let read = (value.clone().unbind(), kind, stream.clone().unbind());
+        READ.with_borrow_mut(|kept| kept.push(read));
+    }
 }

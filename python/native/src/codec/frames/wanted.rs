@@ -68,7 +68,9 @@ pub(super) fn current() -> Libraries {
 pub(super) fn with_tail<T>(encode: impl FnOnce() -> T) -> (T, Option<Tail>) {
     let _set = Set::new(&TAIL, true);
     let done = encode();
-    (done, GIVEN.take())
+    // A tail was given if none is accepted any more.
+    let tail = if TAIL.get() { None } else { GIVEN.take() };
+    (done, tail)
 }
 
 pub(super) fn takes_tail() -> bool {
@@ -76,5 +78,6 @@ pub(super) fn takes_tail() -> bool {
 }
 
 pub(super) fn give_tail(tail: Tail) {
+    TAIL.set(false);
     GIVEN.set(Some(tail));
 }
