@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use snakepit_core::error::{ErrorCode, StartError};
 use snakepit_core::id::WorkerId;
 use snakepit_core::worker::WorkerExit;
 use snakepit_redact::Known;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::ending::describe;
 use self::ending::{EndSenders, watch_child, watched};
+use crate::failure::with_output;
 use crate::oom::Counter;
 use crate::output::{self, Log, Tail};
 use crate::run::Run;
@@ -31,9 +33,11 @@ const LAST_OUTPUT: Duration = Duration::from_millis(50);
 /// disk, takes longer; it is not waited for.
 const DEATH: Duration = Duration::from_secs(1);
 
-/// A process group. Dropping it kills the group at once, unless it may outlive its host.
+/// One worker process with everything that it starts: a process group that is recorded, contained
+/// and watched. [`ProfileContext::spawn`](crate::ProfileContext::spawn) starts one for a profile of
+/// an application. Dropping it kills the group at once, unless it may outlive its host.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     group: Arc<Group>,
     /// True once the leader has ended.
     ended: watch::Receiver<bool>,
@@ -154,7 +158,7 @@ impl Process {
     }
 
     /// Records in the background that the worker is ready.
-    pub(crate) fn note_ready(&self) {
+    pub fn note_ready(&self) {
         self.record(Registration::ready);
         let group = Arc::clone(&self.group);
         // From now on the process stays in its control group.
@@ -189,12 +193,17 @@ impl Process {
     }
 
     /// Returns the process id of the leader.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.group.pid
     }
 
+    /// Creates the error of a start that failed, with the last output of the process and its exit.
+    pub fn start_error(&self, message: impl Into<String>) -> StartError {
+        with_output(self, ErrorCode::StartFailed, message.into())
+    }
+
     /// Returns the last lines of output so far.
-    pub(crate) fn output(&self) -> Vec<String> {
+    pub fn output(&self) -> Vec<String> {
         self.tail.lines()
     }
 
@@ -208,7 +217,7 @@ impl Process {
     /// Resolves once the leader is gone and the rest of the group has been killed, or once the
     /// leader was killed but has not ended. Python's resource trackers have had their time to clean
     /// up by then.
-    pub(crate) async fn gone(&self) -> WorkerExit {
+    pub async fn gone(&self) -> WorkerExit {
         let exit = self.exited().await;
         let mut gone = self.gone.clone();
         // Without a sender there is nothing left to wait for.
@@ -218,7 +227,7 @@ impl Process {
 
     /// Resolves once the leader is gone, with its last output, or once it was killed but has not
     /// ended.
-    pub(crate) async fn exited(&self) -> WorkerExit {
+    pub async fn exited(&self) -> WorkerExit {
         let mut exit = self.exit.clone();
         let seen = exit
             .wait_for(Option::is_some)
@@ -235,7 +244,7 @@ impl Process {
     }
 
     /// Returns the exit. `None` if the process has not ended.
-    pub(crate) fn exit(&self) -> Option<WorkerExit> {
+    pub fn exit(&self) -> Option<WorkerExit> {
         self.exit.borrow().clone()
     }
 
@@ -259,7 +268,7 @@ impl Process {
     }
 
     /// Sets the reason of a planned end. The first one counts.
-    pub(crate) fn will_end(&self, why: &str) {
+    pub fn will_end(&self, why: &str) {
         lock(&self.group.why).get_or_insert_with(|| why.to_owned());
     }
 
@@ -274,7 +283,7 @@ impl Process {
     }
 
     /// Sends SIGTERM to the leader.
-    pub(crate) fn terminate(&self) {
+    pub fn terminate(&self) {
         if let Some(registration) = lock(&self.group.registration).as_ref()
             && let Err(error) = registration.terminate()
         {
@@ -283,12 +292,50 @@ impl Process {
     }
 
     /// Kills the group at once.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.group.kill();
     }
 
+    /// Ends the process on purpose: sends SIGTERM to the leader, waits up to `grace`, then kills
+    /// the group. Resolves when nothing of the group is left. With a zero grace it is killed at
+    /// once.
+    pub async fn stop(&self, grace: Duration) -> WorkerExit {
+        self.expect_exit();
+        self.note_stopping();
+        if !grace.is_zero() && self.exit().is_none() {
+            // Only the leader, so that it can end its helpers in order.
+            self.terminate();
+            if tokio::time::timeout(grace, self.exited()).await.is_err() {
+                let pid = self.pid();
+                tracing::warn!(
+                    pid,
+                    ?grace,
+                    "a worker did not end after SIGTERM, and is killed"
+                );
+            }
+        }
+        if self.exit().is_none() {
+            self.kill();
+        }
+        self.gone().await
+    }
+
+    /// Returns the bytes of memory of all processes of the group together. `None` if unknown.
+    pub async fn memory(&self) -> Option<u64> {
+        let pid = self.pid();
+        let look = tokio::task::spawn_blocking(move || crate::memory::of_tree(pid));
+        look.await.ok().flatten()
+    }
+
+    /// Returns the CPU time that all its processes together have used so far. `None` if unknown.
+    pub async fn cpu(&self) -> Option<Duration> {
+        let pid = self.pid();
+        let look = tokio::task::spawn_blocking(move || crate::cpu::of_tree(pid));
+        look.await.ok().flatten()
+    }
+
     /// Kills the group at once because of a fault.
-    pub(crate) fn kill_for(&self, fault: &str) {
+    pub fn kill_for(&self, fault: &str) {
         if self.group.try_wait().is_some() {
             // It has ended by itself, which is the reported reason.
             return;

@@ -20,7 +20,7 @@ use snakepit_core::host_tools::HostState;
 use snakepit_core::worker::{Containment, StartContext, Worker, WorkerProfile};
 use tokio_util::task::TaskTracker;
 
-pub use self::config::{CommandConfig, Readiness};
+pub use self::config::{CommandConfig, CommandRuntime, Readiness};
 use self::ended_sessions::EndedSessions;
 use self::host::Door;
 use crate::environment::{self, Environment};

@@ -52,7 +52,6 @@ const THREADS: &[&str] = &[
 const SEARCH_PATH: &str = "PYTHONPATH";
 
 /// Assembles the environment of a program of which nothing is known.
-#[cfg(feature = "command")]
 pub(crate) fn plain(
     parent: impl IntoIterator<Item = (OsString, OsString)>,
     inherit: &[String],

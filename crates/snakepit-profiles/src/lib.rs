@@ -5,6 +5,9 @@
 //! [`Interpreter`] and the worker runtime once, opens a socket in a private directory, and starts
 //! processes that connect to it. [`PythonConfig`] holds the settings.
 //!
+//! A [`ProfileFactory`] creates a profile of an application with the [`ProfileContext`] of its
+//! host, which starts recorded and contained [`Process`]es.
+//!
 //! `CommandProfile` (feature `command`) starts any executable that serves the gRPC `BridgeService`.
 //!
 //! [`Compatibility`] lists the libraries that several threads of one worker may use, [`Installed`]
@@ -36,6 +39,7 @@ mod thread;
 mod child;
 mod cpu;
 mod explained;
+mod factory;
 mod failure;
 mod ground;
 mod launch;
@@ -51,14 +55,17 @@ mod stacks;
 mod telemetry;
 mod tree;
 mod worker;
+mod worker_dir;
 mod wrapper;
 
+pub use child::Process;
 #[cfg(feature = "command")]
-pub use command::{CommandConfig, CommandProfile, Readiness};
+pub use command::{CommandConfig, CommandProfile, CommandRuntime, Readiness};
 pub use compatibility::{
     Compatibility, CompatibilityReport, Library, LibraryCheck, Safety, Threading, Verdict,
 };
 pub use config::{EventLoop, PythonConfig, ThreadSafetyChecks};
+pub use factory::{ProfileContext, ProfileFactory};
 pub use installed::Installed;
 pub use interpreter::Interpreter;
 pub use process::ProcessProfile;
@@ -69,3 +76,4 @@ pub use snakepit_registry::Containment as ContainmentMode;
 pub use thread::ThreadProfile;
 pub use validate::Validation;
 pub use variables::DATA_DIR as DATA_DIR_VAR;
+pub use worker_dir::WorkerDir;

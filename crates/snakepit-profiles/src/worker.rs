@@ -276,15 +276,11 @@ impl Worker for PythonWorker {
     }
 
     async fn memory(&self) -> Option<u64> {
-        let pid = self.process.pid();
-        let look = tokio::task::spawn_blocking(move || crate::memory::of_tree(pid));
-        look.await.ok().flatten()
+        self.process.memory().await
     }
 
     async fn cpu(&self) -> Option<Duration> {
-        let pid = self.process.pid();
-        let look = tokio::task::spawn_blocking(move || crate::cpu::of_tree(pid));
-        look.await.ok().flatten()
+        self.process.cpu().await
     }
 
     async fn pulse(&self, wait: Duration) -> Option<Pulse> {

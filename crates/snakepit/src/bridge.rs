@@ -48,21 +48,34 @@ impl PoolGateway {
         options.trace_state.clone_from(&call.trace_state);
         options.correlation.clone_from(&call.correlation);
         options.metadata = (!call.metadata.is_empty()).then(|| Arc::new(call.metadata.clone()));
-        let found = match (&call.peer, self.whole.upgrade()) {
-            (None, Some(whole)) => find(&whole.pools(), &call.tool, &options).await?,
-            _ => None,
-        };
+        let pools = self.whole.upgrade().map(|whole| whole.pools());
+        let pools = pools.unwrap_or_default();
+        if let Some(peer) = &call.peer {
+            // A tool that a worker has registered. All workers of its pool have it.
+            if let Some(pool) = pools.into_iter().find(|pool| has(pool, peer)) {
+                return Ok((pool, options));
+            }
+            let tool = &call.tool;
+            let message =
+                format!("`{peer}`, which has tool `{tool}`, is not a worker of this host");
+            let error = ToolError::new(ErrorCode::UnknownTool, message);
+            return Err(Error::Tool(Box::new(error)));
+        }
+        let found = find(&pools, &call.tool, &options).await?;
         let Some(Found { pool, tool, left }) = found else {
-            let message = match &call.peer {
-                Some(peer) => format!("`{peer}`, which has tool `{}`, accepts no calls", call.tool),
-                None => format!("no pool has a tool named `{}`", call.tool),
-            };
+            let message = format!("no pool has a tool named `{}`", call.tool);
             let error = ToolError::new(ErrorCode::UnknownTool, message);
             return Err(Error::Tool(Box::new(error)));
         };
         check(&tool, &call.args)?;
         Ok((pool, left))
     }
+}
+
+/// Returns true if the pool has a worker of this name.
+fn has(pool: &PoolHandle, worker: &str) -> bool {
+    let workers = pool.raw().workers();
+    workers.iter().any(|it| it.id.as_str() == worker)
 }
 
 #[async_trait]
@@ -95,8 +108,7 @@ impl Gateway for PoolGateway {
         whole.is_some_and(|whole| whole.pools().iter().all(|pool| pool.status().ready > 0))
     }
 
-    /// Accepts and ignores the tools that a peer announces: the gateway calls only workers of the
-    /// pools.
+    /// Accepts the tools of every peer; those of workers of the pools can be called.
     fn register_tools(&self, _: &Session, _: &str, _: &[PeerTool]) -> Result<(), Box<ToolError>> {
         Ok(())
     }

@@ -1,13 +1,35 @@
 //! Pools whose workers are any executables.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use snakepit_core::pool::PoolConfig;
+use snakepit_core::worker::Adapter;
 use snakepit_profiles::{CommandConfig, CommandProfile, Readiness};
 
 use crate::shutdown::Host;
 use crate::source::Source;
 use crate::{BuildError, PoolBuilder, PoolName};
+
+/// An adapter that also says how its workers are started, in the way of the original library's
+/// `Snakepit.Adapter`.
+pub trait CommandAdapter: Adapter {
+    /// Returns the program: a path, or a name that is searched on the `PATH` of the workers.
+    fn executable(&self) -> PathBuf;
+
+    /// Returns the arguments of the program, the script first; see
+    /// [`CommandConfig`] for placeholders.
+    fn args(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns environment variables for the workers.
+    fn env(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+}
 
 impl PoolBuilder {
     /// Creates a pool of workers that `command` starts: a program and its arguments, for example
@@ -31,8 +53,20 @@ impl PoolBuilder {
     ) -> Self {
         let mut words = command.into_iter().map(Into::into);
         let program = words.next().unwrap_or_default();
-        let config = CommandConfig::new(program).args(words);
-        Self::of_source(PoolConfig::new(name), Source::Command(Box::new(config)))
+        Self::with_command(name, CommandConfig::new(program).args(words))
+    }
+
+    /// Creates a pool of workers with these settings, for example
+    /// [`CommandConfig::original`].
+    pub fn with_command(name: impl Into<PoolName>, command: CommandConfig) -> Self {
+        Self::of_source(PoolConfig::new(name), Source::Command(Box::new(command)))
+    }
+
+    /// Creates a pool of the workers that an adapter names, whose calls it checks and converts.
+    pub fn command_adapter(name: impl Into<PoolName>, adapter: Arc<dyn CommandAdapter>) -> Self {
+        let mut command = CommandConfig::new(adapter.executable()).args(adapter.args());
+        command.env = adapter.env();
+        Self::with_command(name, command).adapted(adapter)
     }
 
     /// Sets the number of calls that one worker of a command runs at the same time; at least 1.

@@ -45,6 +45,7 @@
 //! | `command` | no | pools of executables in any language that serve gRPC |
 //! | `arrow` | no | record batches of arrow-rs in and out of a [`DataFrame`] |
 //! | `bridge` | no | the gRPC service for clients in other languages |
+//! | `tls` | no | `serve_tls`: that service for other machines, encrypted |
 //! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` select the exporters |
 //! | `diag` | no | reports of a running host, also to other processes of the same user |
 //! | `cli` | no | the program `snakepit` |
@@ -68,6 +69,7 @@ struct DataFramesGuide;
 #[doc = include_str!("../../../docs/migrating.md")]
 struct MigrationGuide;
 
+mod adapted;
 mod args;
 #[cfg(feature = "arrow")]
 mod batch_stream;
@@ -163,15 +165,16 @@ pub use snakepit_core::value::{
     Time, TimeDelta, TimeStep, TimeUnit, Unserializable, Uuid, Value,
 };
 #[doc(inline)]
-pub use snakepit_core::worker::{Containment, TelemetryControl, ToolInfo, WorkerProfile};
+pub use snakepit_core::worker::{Adapter, Containment, TelemetryControl, ToolInfo, WorkerProfile};
 #[cfg(feature = "command")]
 #[doc(inline)]
-pub use snakepit_profiles::{CommandConfig, CommandProfile, Readiness};
+pub use snakepit_profiles::{CommandConfig, CommandProfile, CommandRuntime, Readiness};
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use snakepit_profiles::{
-    Compatibility, ContainmentMode, EventLoop, Installed, Interpreter, ProcessProfile, ProfileKind,
-    PythonConfig, Recommendation, ThreadProfile, ThreadSafetyChecks, Workload, recommend_profile,
+    Compatibility, ContainmentMode, EventLoop, Installed, Interpreter, ProcessProfile,
+    ProfileContext, ProfileFactory, ProfileKind, PythonConfig, Recommendation, ThreadProfile,
+    ThreadSafetyChecks, Workload, recommend_profile,
 };
 
 #[cfg(feature = "telemetry")]
@@ -186,6 +189,8 @@ pub use args::Args;
 pub use batch_stream::BatchStream;
 pub use builder::SnakepitBuilder;
 pub use call::{Arguments, Call, IntoArguments};
+#[cfg(feature = "command")]
+pub use command_pool::CommandAdapter;
 #[cfg(feature = "config")]
 pub use config::Config;
 pub use error::BuildError;

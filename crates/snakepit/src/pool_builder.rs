@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit_core::pool::FirstStart;
+use snakepit_core::worker::Adapter;
 
+use crate::adapted;
 use crate::shutdown::Host;
 use crate::source::Source;
 use crate::with_state::WithState;
@@ -25,6 +27,7 @@ use crate::{ContainmentMode, ErrorCode, EventLoop, PythonConfig, PythonProfile};
 pub struct PoolBuilder {
     config: PoolConfig,
     source: Source,
+    adapter: Option<Arc<dyn Adapter>>,
     location: Option<String>,
 }
 
@@ -38,6 +41,7 @@ impl PoolBuilder {
         Self {
             config,
             source,
+            adapter: None,
             location: None,
         }
     }
@@ -45,6 +49,15 @@ impl PoolBuilder {
     #[cfg(feature = "command")]
     pub(crate) const fn source(&mut self) -> &mut Source {
         &mut self.source
+    }
+
+    /// Checks and converts the calls of this pool by an adapter, whatever its workers are. Its
+    /// [`command_timeout`](Adapter::command_timeout)s apply to tools without a time-out of their
+    /// own in the settings of the pool.
+    #[must_use]
+    pub fn adapted(mut self, adapter: Arc<dyn Adapter>) -> Self {
+        self.adapter = Some(adapter);
+        self
     }
 
     /// Returns the name of the pool.
@@ -204,6 +217,8 @@ impl PoolBuilder {
             Source::Python(python, _) => python.data_dir.is_none(),
             #[cfg(feature = "command")]
             Source::Command(command) => command.data_dir.is_none(),
+            #[cfg(feature = "process")]
+            Source::Factory(_) => true,
             Source::Profile(_) => false,
         }
     }
@@ -215,6 +230,8 @@ impl PoolBuilder {
             Source::Python(..) => None,
             #[cfg(feature = "command")]
             Source::Command(_) => None,
+            #[cfg(feature = "process")]
+            Source::Factory(_) => None,
             Source::Profile(profile) => profile.state(),
         }
     }
@@ -235,7 +252,10 @@ impl PoolBuilder {
     pub(crate) async fn start(mut self, host: &Host) -> Result<(Pool, FirstStart), BuildError> {
         self.check()?;
         let name = self.config.name.clone();
-        let profile = self.source.profile(&name, host).await?;
+        let mut profile = self.source.profile(&name, host).await?;
+        if let Some(adapter) = self.adapter {
+            profile = adapted::apply(adapter, &mut self.config, profile);
+        }
         let profile = Arc::new(WithState::new(profile, host.state().clone()));
         let budget = &mut self.config.recycle.budget;
         budget.get_or_insert_with(|| host.recycle_budget().clone());
@@ -267,7 +287,7 @@ impl PoolBuilder {
             Source::Python(python, _) => python.working_dir = Some(dir.into()),
             #[cfg(feature = "command")]
             Source::Command(command) => command.working_dir = Some(dir.into()),
-            Source::Profile(_) => {}
+            Source::Factory(_) | Source::Profile(_) => {}
         }
         self
     }
@@ -285,7 +305,7 @@ impl PoolBuilder {
             Source::Python(python, _) => &mut python.env,
             #[cfg(feature = "command")]
             Source::Command(command) => &mut command.env,
-            Source::Profile(_) => return self,
+            Source::Factory(_) | Source::Profile(_) => return self,
         };
         env.insert(name.into(), value.into());
         self
@@ -335,7 +355,7 @@ impl PoolBuilder {
             Source::Python(python, _) => python.containment = mode,
             #[cfg(feature = "command")]
             Source::Command(command) => command.containment = mode,
-            Source::Profile(_) => {}
+            Source::Factory(_) | Source::Profile(_) => {}
         }
         self
     }

@@ -16,6 +16,9 @@ pub(crate) enum Source {
     /// Processes of any executable.
     #[cfg(feature = "command")]
     Command(Box<snakepit_profiles::CommandConfig>),
+    /// Workers of a profile that is created with the resources of the host.
+    #[cfg(feature = "process")]
+    Factory(Arc<dyn snakepit_profiles::ProfileFactory>),
     /// Workers of a given profile.
     Profile(Arc<dyn WorkerProfile>),
 }
@@ -35,6 +38,7 @@ impl Source {
                 let profile = crate::command_pool::make(*command, pool, host).await?;
                 return Ok(Arc::new(profile));
             }
+            Self::Factory(factory) => return made(&*factory, pool, host).await,
             Self::Profile(profile) => return Ok(profile),
         };
         // A pool with its own data directory opens its own run.
@@ -56,4 +60,24 @@ impl Source {
         let Self::Profile(profile) = self;
         Ok(profile)
     }
+}
+
+/// Creates the profile of an application. Its host has a run, because the pool needs one.
+#[cfg(feature = "process")]
+async fn made(
+    factory: &dyn snakepit_profiles::ProfileFactory,
+    pool: &PoolName,
+    host: &Host,
+) -> Result<Arc<dyn WorkerProfile>, BuildError> {
+    let made = async {
+        let run = host.run().cloned().ok_or_else(|| {
+            crate::StartError::new(crate::ErrorCode::StartFailed, "the host has no run")
+        })?;
+        let context = snakepit_profiles::ProfileContext::new(run, host.state().clone())?;
+        factory.make(context).await
+    };
+    made.await.map_err(|error| BuildError::Profile {
+        pool: pool.clone(),
+        error: Box::new(error),
+    })
 }

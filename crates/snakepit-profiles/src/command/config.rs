@@ -14,7 +14,8 @@ use snakepit_registry::Containment;
 /// Settings of workers that are started by a command. Everything but the program has a default.
 ///
 /// In the arguments, `{socket}`, `{ready_file}`, `{host}`, `{worker}` and `{slots}` are replaced by
-/// what the variables of the same meaning contain; see `docs/foreign-workers.md`.
+/// what the variables of the same meaning contain; see `docs/foreign-workers.md`. `{threads}` is a
+/// number of threads for that many calls: a server must accept more streams than there are slots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default = "CommandConfig::without_program", deny_unknown_fields)]
 #[non_exhaustive]
@@ -36,6 +37,8 @@ pub struct CommandConfig {
     /// The way in which a worker reports that it is ready, and its address.
     #[schemars(with = "String", extend("pattern" = Readiness::PATTERN))]
     pub ready: Readiness,
+    /// The contract that the workers follow.
+    pub runtime: CommandRuntime,
     /// True if workers end when this process ends, in whatever way (the default).
     pub dependent: bool,
     /// Containment of the processes that workers start.
@@ -58,6 +61,7 @@ impl CommandConfig {
             inherit_env: Vec::new(),
             slots: NonZeroU16::MIN,
             ready: Readiness::Any,
+            runtime: CommandRuntime::default(),
             dependent: true,
             containment: Containment::default(),
             data_dir: None,
@@ -69,11 +73,68 @@ impl CommandConfig {
         Self::new("")
     }
 
+    /// Creates settings for a worker in Node: `node script`.
+    pub fn node(script: impl Into<String>) -> Self {
+        Self::new("node").args([script.into()])
+    }
+
+    /// Creates settings for the server of the original library, 0.6 to 0.13: the path of its
+    /// `grpc_server.py`, run by the `python3` on the `PATH`, and the adapter class with its module.
+    pub fn original(script: impl Into<String>, adapter: impl Into<String>) -> Self {
+        let args = [script.into(), "--adapter".to_owned(), adapter.into()];
+        let mut config = Self::new("python3").args(args);
+        config.runtime = CommandRuntime::Original;
+        config
+    }
+
+    /// Creates settings for the threaded server of the original library, its
+    /// `grpc_server_threaded.py`, with this number of calls at the same time.
+    pub fn original_threaded(
+        script: impl Into<String>,
+        adapter: impl Into<String>,
+        slots: NonZeroU16,
+    ) -> Self {
+        let mut config = Self::original(script, adapter);
+        config.slots = slots;
+        config
+            .args
+            .extend(["--max-workers", "{threads}"].map(str::to_owned));
+        config
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
+    }
+}
+
+/// The contract that the workers of a command follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum CommandRuntime {
+    /// That of `docs/foreign-workers.md`.
+    #[default]
+    Described,
+    /// That of the original library, 0.6 to 0.13. The arguments `--port` and `--elixir-address` are
+    /// added, the host listens on a socket that its gRPC clients can use, keeps its answers below
+    /// their limit, and lets the workers register their tools before their first call.
+    Original,
+}
+
+impl FromStr for CommandRuntime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "described" => Ok(Self::Described),
+            "original" => Ok(Self::Original),
+            _ => Err(format!(
+                "must be \"described\" or \"original\", got {text:?}"
+            )),
+        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! The start of a command, until the worker has described itself.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use snakepit_core::error::{ErrorCode, StartError};
@@ -11,7 +9,7 @@ use snakepit_core::host_tools::HostState;
 use snakepit_core::id::SessionId;
 use snakepit_core::worker::StartContext;
 use snakepit_grpc::link::Source;
-use snakepit_grpc::service::{Address, ConnectError, GrpcWorker};
+use snakepit_grpc::service::{Address, ConnectError, GrpcWorker, PeerTool};
 use snakepit_grpc::worker_env;
 use snakepit_redact::Known;
 use snakepit_registry::CommandSpec;
@@ -19,10 +17,12 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::failure::{Failure, not_spawned};
+use super::host::Host;
 use super::ready::Signs;
 use super::worker::CommandWorker;
-use super::{Readiness, Shared, listener};
+use super::{CommandRuntime, Readiness, Shared, listener};
 use crate::child::Process;
+use crate::worker_dir::WorkerDir;
 
 /// Variable with the file into which a worker writes its port; a name of the original library.
 const READY_FILE: &str = "SNAKEPIT_READY_FILE";
@@ -37,6 +37,12 @@ const OF_THE_ORIGINAL: [(&str, &str); 2] = [
     ("SNAKEPIT_OTEL_CONSOLE", "false"),
 ];
 
+/// Arguments that servers of the original library need.
+const ARGS_OF_THE_ORIGINAL: [(&str, &str); 2] = [("--port", "0"), ("--elixir-address", "{host}")];
+
+/// Threads of a server beyond one for each slot, for pings and telemetry.
+const SPARE_THREADS: u32 = 2;
+
 /// Number of signs in the output that wait to be read; a worker gives one.
 const LINES: usize = 16;
 
@@ -46,52 +52,6 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Time for the exit status of a process that has closed its connection.
 const EXIT: Duration = Duration::from_millis(500);
 
-/// Number of the next directory of this process.
-static NEXT: AtomicU64 = AtomicU64::new(0);
-
-/// The private directory of one worker, with its socket and its ready file. Dropping it removes
-/// the directory.
-#[derive(Debug)]
-pub(super) struct Place(PathBuf);
-
-impl Place {
-    fn create(shared: &Shared) -> Result<Self, StartError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let registry = shared.run.registry();
-        // It creates directories again that a cleaner of temporary files has removed. If that
-        // fails, so does the next step.
-        let _ = registry.mend();
-        let path = registry.socket_dir().join(format!("c{number}"));
-        let created = std::fs::DirBuilder::new().mode(0o700).create(&path);
-        created.map_err(|error| {
-            let message = format!(
-                "the directory {} cannot be created: {error}",
-                path.display()
-            );
-            let mut error = StartError::new(ErrorCode::StartFailed, message);
-            error.help = Some("set TMPDIR to a short, writable path".to_owned());
-            error
-        })?;
-        Ok(Self(path))
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("s")
-    }
-
-    fn ready_file(&self) -> PathBuf {
-        self.0.join("r")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // What remains is removed with the run.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Starts one worker. Dropping the future kills it.
 pub(super) async fn launch(
     shared: &Arc<Shared>,
@@ -99,20 +59,17 @@ pub(super) async fn launch(
     context: &StartContext,
 ) -> Result<Arc<CommandWorker>, StartError> {
     let host = match state {
-        Some(state) => Some(shared.door.address(state, &shared.run).await?),
+        Some(state) => Some(shared.door.host(state, shared).await?),
         None => None,
     };
-    let place = {
-        let shared = Arc::clone(shared);
-        let creating = tokio::task::spawn_blocking(move || Place::create(&shared));
-        creating.await.map_err(|_| crate::ground::closing())??
-    };
+    let place = WorkerDir::create(&shared.run).await?;
     if let Readiness::Address(address) = shared.config.ready
         && tokio::net::TcpStream::connect(address).await.is_ok()
     {
         return Err(taken(&address.to_string(), context));
     }
-    let spec = command(shared, context, &place, host.as_deref());
+    let address = host.as_ref().map(|host| &*host.address);
+    let spec = command(shared, context, &place, address);
     let variables = spec.env.iter();
     let variables = variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
     let known = Arc::new(Known::of_variables(variables));
@@ -132,6 +89,7 @@ pub(super) async fn launch(
     .await
     .map_err(|error| not_spawned(shared, &error))?;
     drop(log);
+    let entry = shared.door.enter(process.pid(), &context.worker);
     let failure = Failure {
         shared,
         context,
@@ -139,8 +97,8 @@ pub(super) async fn launch(
     };
     let mut signs = Signs {
         kind: shared.config.ready.clone(),
-        socket: place.socket(),
-        file: place.ready_file(),
+        socket: place.path().join("s"),
+        file: place.path().join("r"),
         lines,
     };
     let mut stage = Stage::Waiting;
@@ -148,12 +106,12 @@ pub(super) async fn launch(
         biased;
         outcome = tokio::time::timeout(
             context.timeout,
-            meet(&mut signs, &mut stage, &process, context),
+            meet(&mut signs, &mut stage, &process, context, host.as_ref()),
         ) => outcome,
         exit = process.exited() => return Err(failure.exited(&exit)),
     };
-    let link = match (outcome, &stage) {
-        (Ok(Ok(link)), _) => link,
+    let (link, tools) = match (outcome, &stage) {
+        (Ok(Ok(met)), _) => met,
         (Ok(Err(problem)), _) => {
             // A process that has ended is the cause of a lost connection.
             let lost = matches!(
@@ -180,7 +138,13 @@ pub(super) async fn launch(
     if !shared.config.dependent {
         process.let_live();
     }
-    Ok(CommandWorker::new(link, process, place, context))
+    Ok(CommandWorker::new(
+        link,
+        tools,
+        process,
+        (place, entry),
+        context,
+    ))
 }
 
 /// A stage of a start, with what is known then.
@@ -199,13 +163,15 @@ enum Problem {
     Unusable(ConnectError),
 }
 
-/// Waits for a sign, connects, and reads the description.
+/// Waits for a sign, connects, and reads the description. Returns the tools that the worker has
+/// registered with its host instead.
 async fn meet(
     signs: &mut Signs,
     stage: &mut Stage,
     process: &Process,
     context: &StartContext,
-) -> Result<GrpcWorker, Problem> {
+    host: Option<&Host>,
+) -> Result<(GrpcWorker, Vec<PeerTool>), Problem> {
     let address: Address = signs.first().await.map_err(Problem::Sign)?;
     *stage = Stage::Connected(address.to_string());
     let link = loop {
@@ -231,7 +197,12 @@ async fn meet(
         }
     };
     signs.check(&address).map_err(Problem::Sign)?;
-    Ok(link)
+    let mut tools = Vec::new();
+    if let (Some(host), Some(session)) = (host, link.private_session()) {
+        link.probe().await;
+        tools = host.server.tools_of(session, &context.worker);
+    }
+    Ok((link, tools))
 }
 
 /// Returns the error of an address at which another process listens already.
@@ -248,12 +219,12 @@ fn taken(address: &str, context: &StartContext) -> StartError {
 fn command(
     shared: &Shared,
     context: &StartContext,
-    place: &Place,
+    place: &WorkerDir,
     host: Option<&str>,
 ) -> CommandSpec {
     let config = &shared.config;
-    let socket = place.socket().to_string_lossy().into_owned();
-    let ready_file = place.ready_file().to_string_lossy().into_owned();
+    let socket = place.path().join("s").to_string_lossy().into_owned();
+    let ready_file = place.path().join("r").to_string_lossy().into_owned();
     let slots = config.slots.to_string();
     let dependent = u8::from(config.dependent).to_string();
     let limit = context.max_payload.to_string();
@@ -266,8 +237,10 @@ fn command(
         (READY_FILE, &ready_file),
     ];
     let ours = ours.into_iter().chain(host.map(|host| (HOST, host)));
+    let threads = (u32::from(config.slots.get()) + SPARE_THREADS).to_string();
     let filled = |arg: &String| {
         let arg = arg
+            .replace("{threads}", &threads)
             .replace("{socket}", &socket)
             .replace("{ready_file}", &ready_file);
         let arg = arg.replace("{host}", host.unwrap_or_default());
@@ -277,7 +250,18 @@ fn command(
         )
     };
     let mut spec = CommandSpec::new(&shared.program);
-    spec.args = config.args.iter().map(filled).collect();
+    let added = match config.runtime {
+        CommandRuntime::Described => &[][..],
+        CommandRuntime::Original => &ARGS_OF_THE_ORIGINAL,
+    };
+    // An argument of the settings has precedence.
+    let added = added
+        .iter()
+        .filter(|(name, _)| !config.args.iter().any(|arg| arg == name));
+    let added: Vec<String> = added
+        .flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()])
+        .collect();
+    spec.args = config.args.iter().chain(&added).map(filled).collect();
     spec.cwd = Some(shared.working_dir.clone());
     spec.dependent = config.dependent;
     spec.containment = Some(config.containment);

@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use snakepit_core::call::Request;
-use snakepit_core::id::{CallId, SessionId, Slot, WorkerId};
+use snakepit_core::id::{CallId, SessionId, Slot};
 use snakepit_core::value::Payload;
 use snakepit_core::worker::{
-    CallError, ChunkStream, ItemResult, Pulse, StartContext, TelemetryControl, Worker, WorkerExit,
-    WorkerInfo,
+    CallError, ChunkStream, ItemResult, Pulse, StartContext, TelemetryControl, ToolInfo, Worker,
+    WorkerExit, WorkerInfo,
 };
-use snakepit_grpc::service::{EventsEnd, GrpcWorker, LOST, WorkerEvents};
+use snakepit_grpc::service::{EventsEnd, GrpcWorker, LOST, PeerTool, WorkerEvents};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::launch::Place;
+use super::host::Entry;
 use crate::child::Process;
 use crate::explained::{Explain, Explained};
+use crate::worker_dir::WorkerDir;
 
 /// Time that a failed call waits for the exit status; only a busy machine takes so long.
 const EXIT_STATUS: Duration = Duration::from_secs(1);
@@ -34,7 +35,6 @@ const EVENTS_AGAIN: Duration = Duration::from_secs(1);
 /// One worker process. Dropping it kills the process group, unless that may outlive its host.
 #[derive(Debug)]
 pub(super) struct CommandWorker {
-    id: WorkerId,
     info: WorkerInfo,
     link: Arc<GrpcWorker>,
     process: Arc<Process>,
@@ -42,21 +42,24 @@ pub(super) struct CommandWorker {
     /// Sessions whose calls it has had.
     sessions: Mutex<HashSet<SessionId>>,
     runtime: Handle,
-    _place: Place,
+    _place: WorkerDir,
+    _entry: Entry,
     _watching: JoinSet<()>,
 }
 
 impl CommandWorker {
     pub(super) fn new(
         link: GrpcWorker,
+        tools: Vec<PeerTool>,
         process: Process,
-        place: Place,
+        (place, entry): (WorkerDir, Entry),
         context: &StartContext,
     ) -> Arc<Self> {
         let (link, process) = (Arc::new(link), Arc::new(process));
         let telemetry = watch::Sender::new(context.telemetry.clone());
         let mut info = link.info().clone();
         info.pid = Some(process.pid());
+        info.tools.extend(tools.into_iter().map(described));
         let mut watching = JoinSet::new();
         watching.spawn({
             let (link, process) = (Arc::clone(&link), Arc::clone(&process));
@@ -79,7 +82,6 @@ impl CommandWorker {
             watching.spawn(read_events(link, events, settings));
         }
         Arc::new(Self {
-            id: context.worker.clone(),
             info,
             link,
             process,
@@ -87,6 +89,7 @@ impl CommandWorker {
             sessions: Mutex::default(),
             runtime: Handle::current(),
             _place: place,
+            _entry: entry,
             _watching: watching,
         })
     }
@@ -137,6 +140,15 @@ impl CommandWorker {
             ambiguous,
         }
     }
+}
+
+/// Returns the description of a tool that a worker has registered.
+fn described(registered: PeerTool) -> ToolInfo {
+    let mut tool = ToolInfo::default();
+    tool.name = registered.name;
+    tool.description = registered.description;
+    tool.streaming = registered.streaming;
+    tool
 }
 
 /// Ends a worker that can no longer be used: kills it, unless it has lost its connection because it
@@ -214,15 +226,11 @@ impl Worker for CommandWorker {
     }
 
     async fn memory(&self) -> Option<u64> {
-        let pid = self.process.pid();
-        let look = tokio::task::spawn_blocking(move || crate::memory::of_tree(pid));
-        look.await.ok().flatten()
+        self.process.memory().await
     }
 
     async fn cpu(&self) -> Option<Duration> {
-        let pid = self.process.pid();
-        let look = tokio::task::spawn_blocking(move || crate::cpu::of_tree(pid));
-        look.await.ok().flatten()
+        self.process.cpu().await
     }
 
     async fn pulse(&self, wait: Duration) -> Option<Pulse> {
@@ -247,22 +255,12 @@ impl Worker for CommandWorker {
 
     async fn stop(&self, grace: Duration) {
         self.process.expect_exit();
-        self.process.note_stopping();
         if !grace.is_zero() && self.process.exit().is_none() {
             for call in self.link.running() {
                 self.link.cancel(call, grace);
             }
-            // Only the leader, so that it can end its helpers in order.
-            self.process.terminate();
-            if timeout(grace, self.process.exited()).await.is_err() {
-                let worker = &self.id;
-                tracing::warn!(%worker, ?grace, "a worker did not end after SIGTERM, and is killed");
-            }
         }
-        if self.process.exit().is_none() {
-            self.process.kill();
-        }
-        let exit = self.process.gone().await;
+        let exit = self.process.stop(grace).await;
         self.link.lose(&exit.reason);
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use snakepit::Readiness;
+use snakepit::{CommandRuntime, Readiness};
 
 /// Workers of any executable instead of an adapter.
 #[derive(Debug, Args)]
@@ -18,10 +18,14 @@ pub(crate) struct CommandOptions {
     /// Calls that one worker of the command runs at the same time
     #[arg(long, value_name = "N", requires = "command")]
     pub(crate) slots: Option<NonZeroU16>,
-    /// Sign by which a worker of the command announces its readiness: any, socket, file, line,
-    /// line:TEXT or an address [default: any]
+    /// How a worker of the command reports that it is ready: any, socket, file, line, line:TEXT or
+    /// an address [default: any]
     #[arg(long, value_name = "SIGN", requires = "command")]
     pub(crate) ready: Option<Readiness>,
+    /// Contract that a worker of the command follows: described, or original for servers of the
+    /// original library [default: described]
+    #[arg(long, value_name = "CONTRACT", requires = "command")]
+    pub(crate) runtime: Option<CommandRuntime>,
 }
 
 #[derive(Debug, Args)]

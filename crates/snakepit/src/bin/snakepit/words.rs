@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use snakepit::{ErrorCode, PoolBuilder, Readiness};
+use snakepit::{CommandRuntime, ErrorCode, PoolBuilder, Readiness};
 
 use crate::failure::Failure;
 use crate::foreign_options::CommandOptions;
@@ -22,6 +22,7 @@ pub(crate) struct Command {
     pub(crate) words: Vec<String>,
     slots: Option<NonZeroU16>,
     ready: Option<Readiness>,
+    runtime: Option<CommandRuntime>,
 }
 
 impl Command {
@@ -34,6 +35,7 @@ impl Command {
             words: split(text)?,
             slots: options.slots,
             ready: options.ready.clone(),
+            runtime: options.runtime,
         }))
     }
 
@@ -49,6 +51,7 @@ impl Command {
             command.program = words.next().unwrap_or_default().into();
             command.args = words.collect();
             command.slots = self.slots.unwrap_or(command.slots);
+            command.runtime = self.runtime.unwrap_or(command.runtime);
             if let Some(ready) = self.ready {
                 command.ready = ready;
             }
