@@ -42,8 +42,19 @@ def emit(name, **measurements):
 
 
 class Tools:
-    def __init__(self, host):
-        self.host = host
+    def __init__(self, host, threads):
+        self.host, self.max_workers = host, threads
+
+    def threads(self, session):
+        return self.max_workers
+
+    def long_answer(self, session):
+        request = pb.ExecuteElixirToolRequest(session_id=session, tool_name="long")
+        request.parameters["name"].CopyFrom(encode("x", "string"))
+        answer = self.host.ExecuteElixirTool(request)
+        if not answer.success:
+            raise RuntimeError(f"{answer.metadata['error_code']}: {answer.error_message}")
+        return len(decode(answer.result))
 
     def add(self, session, a, b):
         return a + b
@@ -71,8 +82,22 @@ class Tools:
 
 
 class Worker(stubs.BridgeServiceServicer):
-    def __init__(self, host):
-        self.host, self.tools = host, Tools(host)
+    def __init__(self, host, threads):
+        self.host, self.tools = host, Tools(host, threads)
+        self.registered = set()
+
+    def register(self, session):
+        """Registers the tools in the first call of a session, as the original library does."""
+        if session in self.registered:
+            return
+        self.registered.add(session)
+        request = pb.RegisterToolsRequest(session_id=session, worker_id=f"python-{id(self)}")
+        for name in vars(Tools):
+            if not name.startswith("_"):
+                request.tools.add(name=name, description=name)
+        request.tools.add(name="count", supports_streaming=True)
+        answer = self.host.RegisterTools(request)
+        assert answer.success or "duplicate_tool" in answer.error_message, answer.error_message
 
     def Ping(self, request, context):
         return pb.PingResponse(message=f"Pong from Python: {request.message}")
@@ -82,6 +107,7 @@ class Worker(stubs.BridgeServiceServicer):
 
     def ExecuteTool(self, request, context):
         self.host.InitializeSession(pb.InitializeSessionRequest(session_id=request.session_id))
+        self.register(request.session_id)
         args = {name: decode(value) for name, value in request.parameters.items()}
         args.update(request.binary_parameters)
         try:
@@ -121,15 +147,17 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--elixir-address", required=True)
     parser.add_argument("--max-workers", type=int, default=8)
-    parser.add_argument("--ready", choices=["file", "line"], default="file")
+    parser.add_argument("--ready", choices=["file", "line", "none"], default="file")
+    parser.add_argument("--adapter")
+    parser.add_argument("--plain", action="store_true", help="set no authority for the host")
     options = parser.parse_args()
-    authority = ("grpc.default_authority", "localhost")
-    channel = grpc.insecure_channel(options.elixir_address, options=[authority])
+    authority = [] if options.plain else [("grpc.default_authority", "localhost")]
+    channel = grpc.insecure_channel(options.elixir_address, options=authority)
     host = stubs.BridgeServiceStub(channel)
     assert host.Ping(pb.PingRequest(message="connection_test"), timeout=30).message
     limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(options.max_workers), options=limits)
-    stubs.add_BridgeServiceServicer_to_server(Worker(host), server)
+    stubs.add_BridgeServiceServicer_to_server(Worker(host, options.max_workers), server)
     port = server.add_insecure_port(f"127.0.0.1:{options.port}")
     server.start()
     signal.signal(
@@ -137,7 +165,7 @@ def main():
     )
     if options.ready == "line":
         print(f"INFO server: GRPC_READY:{port}", flush=True)
-    else:
+    elif options.ready == "file":
         path = os.environ["SNAKEPIT_READY_FILE"]
         with open(path + ".tmp", "w") as file:
             file.write(str(port))

@@ -19,7 +19,8 @@ pub(crate) async fn client(path: &std::path::Path) -> BridgeServiceClient<Channe
     BridgeServiceClient::new(channel.unwrap())
 }
 
-async fn execute(
+/// Calls a tool for the session `s`.
+pub(crate) async fn execute(
     client: &mut BridgeServiceClient<Channel>,
     tool: &str,
     arguments: impl serde::Serialize,

@@ -4,6 +4,8 @@
     expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")
 )]
 
+#[cfg(feature = "cli")]
+mod adapter;
 #[cfg(feature = "process")]
 mod ahead;
 mod async_slots;
@@ -80,6 +82,7 @@ mod new_project;
 mod one_state;
 #[cfg(feature = "process")]
 mod original;
+mod own_profile;
 #[cfg(feature = "cli")]
 mod prepared;
 #[cfg(feature = "cli")]

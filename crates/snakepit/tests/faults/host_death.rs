@@ -13,7 +13,7 @@ const NONE: Duration = Duration::from_millis(500);
 
 /// Kills a host in this state. Checks that nothing is left and that the next host starts clean.
 #[track_caller]
-fn killed(row: Row, scenario: &str) {
+pub(crate) fn killed(row: Row, scenario: &str) {
     let scene = Scene::new();
     let (mut host, pids) = Host::ready(&scene, scenario, 3);
     assert!(pids.iter().all(|pid| alive(*pid)));

@@ -12,6 +12,8 @@ mod calls;
 mod clock;
 mod copied;
 mod degraded;
+#[cfg(feature = "cli")]
+mod foreign;
 mod held;
 mod host_death;
 mod links;

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use snakepit::{Snakepit, args};
+use snakepit::{PoolBuilder, Snakepit, args};
 use tokio::task::JoinSet;
 
+#[cfg(feature = "cli")]
+use crate::foreign::installed;
 use crate::oracle::{COOKIE, marked, tools};
 use crate::subject::say;
 use crate::support::file;
@@ -21,6 +23,41 @@ pub(crate) const PRELOAD: &str = "LD_PRELOAD";
 /// Variable with the file that holds the error of the clock.
 pub(crate) const CLOCK: &str = "SNAKEPIT_FAULT_CLOCK";
 
+/// Returns a pool of workers of another kind, if the scenario names one.
+#[cfg(not(feature = "cli"))]
+fn foreign(_: &str, _: &Path) -> Option<PoolBuilder> {
+    None
+}
+
+/// Returns a pool of workers of another kind, if the scenario names one.
+#[cfg(feature = "cli")]
+fn foreign(scenario: &str, dir: &Path) -> Option<PoolBuilder> {
+    match scenario {
+        "node" => Some(installed::node_pool(&installed::packages()?)),
+        "grpcio" => {
+            let (python, stubs) = installed::grpcio()?;
+            // Its workers import them later, also those that are started again.
+            let kept = dir.join("stubs");
+            fs::create_dir(&kept).unwrap();
+            for entry in fs::read_dir(stubs.path()).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), kept.join(entry.file_name())).unwrap();
+            }
+            Some(installed::grpcio_pool(&python, &kept, &[]))
+        }
+        "lines" => {
+            let script = dir.join("worker.sh");
+            let text =
+                "echo '{\"tools\": [{\"name\": \"act\"}]}'\nwhile read -r line; do :; done\n";
+            fs::write(&script, text).unwrap();
+            let script = script.to_string_lossy().into_owned();
+            let words = [env!("CARGO_BIN_EXE_snakepit"), "lines", "sh", &script];
+            Some(PoolBuilder::command("main", words))
+        }
+        _ => None,
+    }
+}
+
 /// Starts a host and brings it into the state that the scenario names.
 pub(crate) async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit {
     let cookie = std::env::var(COOKIE).unwrap();
@@ -31,7 +68,11 @@ pub(crate) async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit 
     if scenario == "noisy" {
         crate::log_sink::install();
     }
-    let pool = marked(&tools(), workers, &cookie);
+    let foreign = foreign(scenario, dir);
+    let pool = match foreign {
+        Some(pool) => pool.workers(workers).env(COOKIE, &cookie),
+        None => marked(&tools(), workers, &cookie),
+    };
     let mut pool = pool.configure(|pool| {
         pool.drain_timeout = Duration::from_millis(500);
         pool.stop_grace = Duration::from_millis(500);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::installed::grpcio;
 use super::packages;
 use crate::cli_support::command;
 use crate::support::root;
@@ -19,12 +20,21 @@ struct Check {
 
 /// Checks a worker. Returns the exit status and the checks by name.
 fn conform(packages: &Path, worker: &str, more: &[&str]) -> (Option<i32>, BTreeMap<String, Check>) {
+    let proto = root().join("proto/snakepit_bridge.proto");
+    let env = [("NODE_PATH", packages), ("PROTO", &proto)];
+    conform_with(worker, more, &env)
+}
+
+fn conform_with(
+    worker: &str,
+    more: &[&str],
+    env: &[(&str, &Path)],
+) -> (Option<i32>, BTreeMap<String, Check>) {
     let dir = tempfile::tempdir().unwrap();
     let output = command(dir.path())
         .args(["conform", "--json", "--timeout", "60s", "--command", worker])
         .args(more)
-        .env("NODE_PATH", packages)
-        .env("PROTO", root().join("proto/snakepit_bridge.proto"))
+        .envs(env.iter().copied())
         .env("SNAKEPIT_DATA_DIR", dir.path().join("state"))
         .output()
         .unwrap();
@@ -86,6 +96,32 @@ fn the_worker_in_the_shell_conforms() {
     }
     // Its tools cannot be cancelled.
     assert_eq!(checks["cancellation"].verdict, "warning", "{checks:#?}");
+}
+
+#[test]
+fn the_worker_on_grpcio_conforms_with_a_ready_file_and_with_a_log_line() {
+    let Some((python, stubs)) = grpcio() else {
+        return;
+    };
+    let script = root().join("python/tests/grpc/worker.py");
+    let (python, script) = (python.display(), script.display());
+    for ready in ["file", "line"] {
+        let worker = format!("'{python}' '{script}' --plain --ready {ready}");
+        let more = ["--runtime", "original", "--ready", ready, "--slots", "4"];
+        let (status, checks) = conform_with(&worker, &more, &[("PYTHONPATH", stubs.path())]);
+        assert_eq!(status, Some(0), "{ready}: {checks:#?}");
+        for name in [
+            "start",
+            "errors",
+            "values",
+            "large values",
+            "slots",
+            "streams",
+            "end",
+        ] {
+            assert_eq!(checks[name].verdict, "ok", "{ready}: {checks:#?}");
+        }
+    }
 }
 
 #[test]
