@@ -16,9 +16,9 @@ use crate::table::render;
 #[derive(Debug, Parser)]
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
-    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many,
-    /// payload, large, frames, profiles, startup, telemetry, looks, profiling, memory; all when
-    /// none is named.
+    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, foreign, session, stream,
+    /// many, payload, large, frames, profiles, startup, telemetry, looks, profiling, memory; all
+    /// when none is named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod affinity;
 mod codec;
+mod foreign;
 mod frames;
 mod large;
 mod looks;
@@ -51,6 +52,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "round_trip",
         run: round_trip::run,
+    },
+    Bench {
+        name: "foreign",
+        run: foreign::run,
     },
     Bench {
         name: "session",
