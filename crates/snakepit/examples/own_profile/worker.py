@@ -39,5 +39,5 @@ for line in lines:
     try:
         tool = {"add": add, "greet": greet, "remember": remember}[call["tool"]]
         send({"result": tool(**call["args"])})
-    except Exception as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         send({"error": f"{type(error).__name__}: {error}"})

@@ -36,8 +36,7 @@ async fn check(pool: PoolBuilder) {
     );
     let names: Vec<_> = snakepit.tools().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["multiply"]);
-    let pools = snakepit.pools();
-    let timeout = pools[0].raw().config().tools["multiply"].timeout;
+    let timeout = snakepit.default_pool().raw().config().tools["multiply"].timeout;
     assert_eq!(timeout.map(|time| time.as_secs()), Some(60));
     snakepit.shutdown().await;
 }

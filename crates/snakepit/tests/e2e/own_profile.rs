@@ -41,7 +41,7 @@ async fn a_profile_of_ones_own_has_sessions_host_tools_registry_and_containment(
     let snakepit = Snakepit::builder()
         .data_dir(dir.path())
         .pool(pool(script.as_ref()))
-        .host_tool(shout)
+        .host_tool(shout.exposed())
         .start()
         .await
         .unwrap();

@@ -63,6 +63,14 @@ pub(crate) fn node_pool(packages: &Path) -> PoolBuilder {
 #[expect(clippy::print_stderr, reason = "a skipped test prints its reason")]
 pub(crate) fn grpcio() -> Option<(PathBuf, tempfile::TempDir)> {
     let requirements = root().join("python/tests/grpc/requirements.txt");
+    // Tests in several processes create the environment at the same time.
+    let lock = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("grpcio-worker-venv.lock");
+    let _lock = Flock::lock(
+        std::fs::File::create(lock).unwrap(),
+        FlockArg::LockExclusive,
+    )
+    .map_err(|(_, error)| error)
+    .unwrap();
     let python = match interpreter(&requirements, "grpcio-worker-venv") {
         Ok(python) => python,
         Err(reason) => {
