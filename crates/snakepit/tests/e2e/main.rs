@@ -82,6 +82,7 @@ mod new_project;
 mod one_state;
 #[cfg(feature = "process")]
 mod original;
+#[cfg(feature = "process")]
 mod own_profile;
 #[cfg(feature = "cli")]
 mod prepared;
