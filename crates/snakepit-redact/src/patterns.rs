@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::hints::{self, Hints};
+use super::unquoted::is_path;
 use super::values::Open;
 use super::{commands, containers, headers, logins, markup, named, sql, tokens, validation};
 
@@ -34,6 +35,12 @@ pub(super) fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the tests compile every pattern")
 }
 
+/// Returns `true` for a name and its value, as in `token_type=bearer max_tokens=4096`.
+fn is_pair(word: &str) -> bool {
+    let pair = word.split_once('=');
+    pair.is_some_and(|(name, value)| is_path(name) && !value.trim_start_matches('=').is_empty())
+}
+
 /// Adds the spans of secrets, which may overlap. Returns the state of the last value if it may
 /// continue after the text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
@@ -47,6 +54,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
         if hints.has(kind) {
             let values = pattern.captures_iter(text);
             let values = values.filter_map(|found| found.name("value"));
+            let values = values.filter(|value| !is_pair(value.as_str()));
             spans.extend(values.map(|value| value.range()));
         }
     }

@@ -246,7 +246,9 @@ pub(super) fn is_said(value: &str) -> bool {
     let template = TEMPLATES.iter().any(|it| lower.starts_with(it));
     let owned = || lower.split('.').any(|part| OWNERS.contains(&part));
     let expression = lower.contains('.') && is_path(&lower) && owned();
-    WORDS.contains(&&*lower) || template || is_field(&lower) || expression
+    // The name of a type, as in `AWS::Location::APIKey`.
+    let typed = lower.contains("::") && lower.split("::").all(is_path);
+    WORDS.contains(&&*lower) || template || is_field(&lower) || expression || typed
 }
 
 /// Returns `true` for a value of a name such as `pad_token` or `next_token` that does not look like

@@ -340,7 +340,12 @@ fn known_values_are_found_in_linear_time() {
         known.add(&"a".repeat(n)).unwrap();
     }
     known.add(&"\\%25'".repeat(100)).unwrap();
+    // Almost all of a value is before and behind each ellipsis.
+    known.add(&format!("b{}b", "a".repeat(4_000))).unwrap();
     let parts = [
+        "…",
+        "a…",
+        "aaaaaaaaaaaaaaaa…\"\"\"\"\"\"\"\"aaaaaaaaaaaaaaaa",
         "a",
         "\\",
         "%",

@@ -1,19 +1,16 @@
 //! The values of one set, and their places in a text.
 
-use std::collections::BTreeSet;
-use std::ops::{Bound, Deref, Range};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::{Deref, Range};
 use std::sync::OnceLock;
 
-use aho_corasick::automaton::Automaton as _;
+use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::{Builder, NFA};
 use aho_corasick::{Anchored, MatchKind};
 
 use super::{Limits, Refused, SHORTEST, SHORTEST_FOUND, has_characters};
 use crate::forms;
 use crate::unescape::layers;
-
-/// Largest number of ellipses in a text before which the beginnings of values are searched for.
-const CUTS: usize = 16;
 
 /// Values with the automaton that finds their forms.
 #[derive(Default)]
@@ -28,10 +25,9 @@ pub(super) struct Values {
 /// The forms of all values of a set, and the automaton that finds them.
 struct Finder {
     forms: BTreeSet<Vec<u8>>,
-    /// The forms from their ends on.
-    backwards: BTreeSet<Vec<u8>>,
-    longest: usize,
     automaton: NFA,
+    /// Built at the first text that was cut.
+    ends: OnceLock<Option<Ends>>,
 }
 
 impl Values {
@@ -56,18 +52,10 @@ impl Values {
         let build = || {
             let forms = self.values.iter().flat_map(|value| parts(value));
             let forms: BTreeSet<Vec<u8>> = forms.collect();
-            let mut builder = Builder::new();
-            builder.match_kind(MatchKind::Standard).prefilter(false);
-            let automaton = builder.build(&forms).ok()?;
-            let longest = forms.iter().map(Vec::len).max().unwrap_or(0);
-            let backwards = forms
-                .iter()
-                .map(|form| form.iter().rev().copied().collect());
             Some(Finder {
-                backwards: backwards.collect(),
+                automaton: automaton_of(&forms)?,
                 forms,
-                longest,
-                automaton,
+                ends: OnceLock::new(),
             })
         };
         self.finder.get_or_init(build).as_ref()
@@ -122,15 +110,11 @@ impl Finder {
     /// overlaps.
     fn whole(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
         let finder = &self.automaton;
-        let mut state = finder
-            .start_state(Anchored::No)
-            .expect("the automaton has an unanchored start");
-        for (at, byte) in text.iter().enumerate() {
-            state = finder.next_state(Anchored::No, state, *byte);
+        for (end, state) in states(finder, text.iter()).enumerate() {
             if finder.is_match(state) {
                 // The first form of a state is its longest one.
                 let length = finder.pattern_len(finder.match_pattern(state, 0));
-                found(at + 1 - length..at + 1);
+                found(end - length..end);
             }
         }
     }
@@ -139,36 +123,100 @@ impl Finder {
     /// before an ellipsis, and ends after it.
     fn cut(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
         const ELLIPSIS: &[u8] = "…".as_bytes();
-        for cut in places(text, ELLIPSIS).take(CUTS) {
+        let cuts: Vec<usize> = places(text, ELLIPSIS).collect();
+        if cuts.is_empty() {
+            return;
+        }
+        let Some(Ends { depths, backwards }) = self
+            .ends
+            .get_or_init(|| Ends::of(&self.forms, &self.automaton))
+        else {
+            return;
+        };
+        // At each byte, the longest beginning of a form that ends there, and the longest end that
+        // begins there.
+        let begun = depths.along(&self.automaton, text.iter());
+        let (automaton, depths) = backwards;
+        let ended = depths.along(automaton, text.iter().rev());
+        for cut in cuts {
             let around =
                 |byte: &&u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
             let (before, after) = (&text[..cut], &text[cut + ELLIPSIS.len()..]);
             let quotes = before.iter().rev().take(8).take_while(around).count();
             // The value itself may end with some of them.
             let mut ends = (cut - quotes..=cut).rev();
-            let begun = ends.find_map(|end| Some((end, self.begun(&self.forms, &before[..end])?)));
-            if let Some((end, length)) = begun {
-                found(end - length..end);
+            if let Some(end) = ends.find(|end| begun[*end] >= SHORTEST) {
+                found(end - begun[end]..end);
             }
             let start = text.len() - after.len() + after.iter().take_while(around).count();
-            let end = text.len().min(start + self.longest);
-            let reversed: Vec<u8> = text[start..end].iter().rev().copied().collect();
-            if let Some(length) = self.begun(&self.backwards, &reversed) {
+            let length = ended[text.len() - start];
+            if length >= SHORTEST {
                 found(start..start + length);
             }
         }
     }
+}
 
-    /// Returns the length of the longest end of a text with which a form begins.
-    fn begun(&self, forms: &BTreeSet<Vec<u8>>, text: &[u8]) -> Option<usize> {
-        let most = text.len().min(self.longest);
-        (SHORTEST..=most).rev().find(|length| {
-            let part = &text[text.len() - length..];
-            let bounds = (Bound::Included(part), Bound::Unbounded);
-            let next = forms.range::<[u8], _>(bounds).next();
-            next.is_some_and(|form| form.starts_with(part))
+/// What finds the beginnings and the ends of forms.
+struct Ends {
+    depths: Depths,
+    backwards: (NFA, Depths),
+}
+
+/// The lengths of the beginnings that the states of an automaton stand for.
+struct Depths(HashMap<StateID, usize>);
+
+impl Ends {
+    /// `None` if an automaton would be too large.
+    fn of(forms: &BTreeSet<Vec<u8>>, automaton: &NFA) -> Option<Self> {
+        let reversed = forms
+            .iter()
+            .map(|form| form.iter().rev().copied().collect());
+        let reversed: BTreeSet<Vec<u8>> = reversed.collect();
+        let backwards = automaton_of(&reversed)?;
+        Some(Self {
+            depths: Depths::of(forms, automaton),
+            backwards: (backwards.clone(), Depths::of(&reversed, &backwards)),
         })
     }
+}
+
+impl Depths {
+    fn of(forms: &BTreeSet<Vec<u8>>, automaton: &NFA) -> Self {
+        let mut depths = HashMap::new();
+        for form in forms {
+            let states = states(automaton, form.iter());
+            depths.extend(states.enumerate().map(|(depth, state)| (state, depth)));
+        }
+        Self(depths)
+    }
+
+    /// Returns the length of the longest beginning of a form that ends at each place of a text, from
+    /// its start to its end.
+    fn along<'t>(&self, automaton: &NFA, text: impl Iterator<Item = &'t u8>) -> Vec<usize> {
+        let depth = |state| self.0.get(&state).copied().unwrap_or(0);
+        states(automaton, text).map(depth).collect()
+    }
+}
+
+fn automaton_of(forms: &BTreeSet<Vec<u8>>) -> Option<NFA> {
+    let mut builder = Builder::new();
+    builder.match_kind(MatchKind::Standard).prefilter(false);
+    builder.build(forms).ok()
+}
+
+/// Returns the states of an automaton: the first one, and the one after each byte.
+fn states<'t>(
+    automaton: &NFA,
+    bytes: impl Iterator<Item = &'t u8>,
+) -> impl Iterator<Item = StateID> {
+    let first = automaton.start_state(Anchored::No);
+    let first = first.expect("the automaton has an unanchored start");
+    let next = bytes.scan(first, |state, byte| {
+        *state = automaton.next_state(Anchored::No, *state, *byte);
+        Some(*state)
+    });
+    std::iter::once(first).chain(next)
 }
 
 /// Returns the places of a short text in another one.
