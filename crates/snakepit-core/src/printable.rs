@@ -46,6 +46,18 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Returns the beginning of a text, at most `limit` bytes of it. A text that is cut ends with `…`
+/// behind them: where a text of a worker is masked, a part of a known secret before a cut is found
+/// by this mark.
+pub fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return Cow::Borrowed(text);
+    }
+    let mut ends = (0..=limit).rev();
+    let end = ends.find(|at| text.is_char_boundary(*at));
+    Cow::Owned(format!("{}…", &text[..end.unwrap_or(0)]))
+}
+
 /// A writer that escapes as [`Printable`] does, for texts that are assembled from parts.
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
@@ -119,6 +131,18 @@ mod tests {
             .collect();
         assert_eq!(lines, ["a", "b\\u{7}"]);
         assert!(matches!(Printable("plain").to_text(), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_text_that_is_cut_has_a_mark() {
+        for (text, limit, cut) in [
+            ("äöü", 6, "äöü"),
+            ("äöü", 5, "äö…"),
+            ("ä", 1, "…"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(shortened(text, limit), cut);
+        }
     }
 
     proptest! {

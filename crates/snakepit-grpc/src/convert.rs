@@ -4,6 +4,7 @@ mod description;
 
 use prost::Message as _;
 use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::printable::shortened;
 use snakepit_core::worker::{TelemetryControl, ToolInfo, WorkerInfo};
 
 use crate::frame::MAX_HEAD;
@@ -108,18 +109,13 @@ fn tool_error_at(message: pb::ToolError, moment: Moment, depth: usize) -> ToolEr
 
 /// Returns a copy of the error without long texts, for the other calls that share it.
 pub(crate) fn brief(error: &ToolError) -> ToolError {
-    let mut brief = ToolError::new(error.code, clip(&error.message, MAX_BRIEF));
-    brief.type_name = clip(&error.type_name, MAX_BRIEF);
-    brief.module = clip(&error.module, MAX_BRIEF);
-    brief.file = clip(&error.file, MAX_BRIEF);
+    let mut brief = ToolError::new(error.code, shortened(&error.message, MAX_BRIEF));
+    brief.type_name = shortened(&error.type_name, MAX_BRIEF).into_owned();
+    brief.module = shortened(&error.module, MAX_BRIEF).into_owned();
+    brief.file = shortened(&error.file, MAX_BRIEF).into_owned();
     brief.line = error.line;
-    brief.help = clip(&error.help, MAX_BRIEF);
+    brief.help = shortened(&error.help, MAX_BRIEF).into_owned();
     brief
-}
-
-/// Returns a copy of the beginning of a text, at most `limit` bytes.
-fn clip(text: &str, limit: usize) -> String {
-    beginning(text, limit).to_owned()
 }
 
 /// Returns the beginning of a text, at most `limit` bytes.
@@ -179,7 +175,7 @@ pub fn tool_error_head(error: ToolError) -> Vec<u8> {
     if head.len() <= MAX_HEAD {
         return head;
     }
-    let short = |text: String| clip(&text, MAX_TEXT);
+    let short = |text: String| shortened(&text, MAX_TEXT).into_owned();
     let message = pb::ToolError {
         code: message.code,
         r#type: short(message.r#type),

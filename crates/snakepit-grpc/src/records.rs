@@ -18,14 +18,15 @@ use snakepit_core::events::record::{
 };
 use snakepit_core::events::{CustomEvent, Event, TraceContext, TraceState};
 use snakepit_core::id::{CallId, PoolName, WorkerId};
+use snakepit_core::printable::shortened;
 
-use crate::convert::{beginning, short_name};
+use crate::convert::short_name;
 use crate::pb;
 
 /// Longest record in bytes.
 const MAX_RECORD: usize = 16 << 10;
 
-/// Longest text in bytes; a longer one is truncated.
+/// Longest text in bytes; a longer one is truncated, and ends with `…`.
 const MAX_TEXT: usize = 8 << 10;
 
 /// Longest name in characters.
@@ -194,7 +195,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
             end: time(raw.end_ns).max(start),
             attributes,
             events: events.collect::<Result<_, Malformed>>()?,
-            error: raw.error.map(|text| Cow::Owned(clip(&text).to_owned())),
+            error: raw.error.map(|text| Cow::Owned(clip(&text).into_owned())),
         }))
     }
 
@@ -210,8 +211,8 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
             },
             // Loggers have arbitrary names. They are made printable once secrets are masked.
             logger: short_name(&raw.logger).into(),
-            message: clip(&raw.message).to_owned(),
-            exception: raw.exception.map(|text| clip(&text).to_owned()),
+            message: clip(&raw.message).into_owned(),
+            exception: raw.exception.map(|text| clip(&text).into_owned()),
             attributes: raw.attributes.0,
             trace: raw.trace.0,
             origin: self.origin(raw.call),
@@ -339,8 +340,8 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Returns the beginning of a text, within the limit.
-pub(crate) fn clip(text: &str) -> &str {
-    beginning(text, MAX_TEXT)
+pub(crate) fn clip(text: &str) -> Cow<'_, str> {
+    shortened(text, MAX_TEXT)
 }
 
 fn time(nanos: u64) -> SystemTime {

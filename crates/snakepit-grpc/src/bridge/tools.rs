@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use snakepit_core::error::{ErrorCode, ToolError};
-use snakepit_core::host_tools::ToolCall;
+use snakepit_core::host_tools::{HostState, ToolCall};
 use snakepit_core::value::{Metadata, Payload};
 
 use super::calls::MAX_STREAMS;
@@ -53,6 +53,19 @@ fn call(request: &HostRequest) -> ToolCall {
     call
 }
 
+/// Returns the name of the tool that a request asks for. That of an unknown one is any text, which
+/// the host shows in its events, so the secrets of the worker are masked in it.
+fn tool(state: &HostState, request: &HostRequest) -> String {
+    let mut name = request.name.clone();
+    let session = request.caller.session.as_ref();
+    if let Some(mask) = &request.mask
+        && !state.tools().is_exposed(session, &name)
+    {
+        mask.text(&mut name);
+    }
+    name
+}
+
 fn unknown_stream(number: u64) -> Box<ToolError> {
     refusal(
         ErrorCode::UnknownStream,
@@ -80,15 +93,17 @@ impl HostBridge {
 
     pub(super) async fn tool_call(&self, request: HostRequest) -> Result<Bytes, Box<ToolError>> {
         let call = call(&request);
+        let tool = tool(&self.state, &request);
         let args = Payload::from_msgpack(request.body);
-        let result = self.state.tools().call(call, &request.name, args).await?;
+        let result = self.state.tools().call(call, &tool, args).await?;
         Ok(result.bytes)
     }
 
     pub(super) async fn tool_open(&self, request: HostRequest) -> Result<Bytes, Box<ToolError>> {
         let args = Payload::from_msgpack(request.body.clone());
         let tools = self.state.tools();
-        let stream = tools.open_stream(call(&request), &request.name, args)?;
+        let tool = tool(&self.state, &request);
+        let stream = tools.open_stream(call(&request), &tool, args)?;
         let stream = self.call(&request).open(stream).ok_or_else(|| {
             refusal(
                 ErrorCode::TooManyRequests,

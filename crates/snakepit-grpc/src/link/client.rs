@@ -44,7 +44,7 @@ pub struct LinkClient {
     outbox: Arc<Outbox>,
     pub(super) pending: Arc<Pending>,
     batches: Batches,
-    serving: Arc<Serving>,
+    pub(super) serving: Arc<Serving>,
     ended: watch::Receiver<Option<Arc<str>>>,
     max_payload: usize,
     /// `true` if calls are multiplexed on the connection.

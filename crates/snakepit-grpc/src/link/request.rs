@@ -1,6 +1,7 @@
 //! A worker's requests to its host, independent of the wire's messages.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use snakepit_core::error::ToolError;
 use snakepit_core::id::{CallId, WorkerId};
 use tokio::time::Instant;
 
+use super::mask::Mask;
 use crate::pb;
 
 /// Answers the requests that tools make while they run.
@@ -50,6 +52,8 @@ pub struct HostRequest {
     pub body: Bytes,
     /// Limit of the answer in bytes; a larger answer is not sent.
     pub max_answer: usize,
+    /// Masks secrets in texts of the worker that the host shows. `None` if they stay as they are.
+    pub mask: Option<Arc<dyn Mask>>,
 }
 
 impl HostRequest {
@@ -64,6 +68,7 @@ impl HostRequest {
             name: name.to_owned(),
             body,
             max_answer: usize::MAX,
+            mask: None,
         }
     }
 }

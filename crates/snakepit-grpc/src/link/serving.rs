@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::calls::CallMap;
 use super::handling::{Answer, Handling, finish, over_limit, poll_caught, refusal};
+use super::mask::Mask;
 use super::outbox::Outbox;
 use super::parser::ProtocolError;
 use super::request::{HostOp, HostRequest, HostRequests};
@@ -39,6 +40,9 @@ pub(super) struct Serving {
     outbox: Arc<Outbox>,
     room: Room,
     max_payload: usize,
+    /// Masks secrets in the texts of the worker. Empty until the worker is known, and if they stay
+    /// as they are.
+    mask: OnceLock<Arc<dyn Mask>>,
     state: Mutex<State>,
 }
 
@@ -106,8 +110,14 @@ impl Serving {
             room: Room::new(Arc::clone(&outbox), max_payload),
             outbox,
             max_payload,
+            mask: OnceLock::new(),
             state: Mutex::default(),
         }
+    }
+
+    /// Sets the mask of the worker's secrets, which its requests carry.
+    pub(super) fn mask(&self, mask: &Arc<dyn Mask>) {
+        self.mask.get_or_init(|| Arc::clone(mask));
     }
 
     /// Registers a call that is about to be sent. Does nothing if there is no handler. Its trace is
@@ -235,6 +245,7 @@ impl Serving {
             name: message.name,
             body,
             max_answer: self.max_payload,
+            mask: self.mask.get().cloned(),
         };
         let handler = Arc::clone(&host.handler);
         let mut handling: Handling = Box::pin(async move { handler.handle(request).await });

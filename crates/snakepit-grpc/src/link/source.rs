@@ -18,7 +18,7 @@ pub struct Source {
     pub worker: WorkerId,
     /// The hub whose recorder receives the spans.
     pub events: Events,
-    /// Masks secrets in the worker's errors. `None` if they stay as they are.
+    /// Masks secrets in the worker's errors and requests. `None` if they stay as they are.
     pub mask: Option<Arc<dyn Mask>>,
 }
 
@@ -33,7 +33,7 @@ impl Source {
         }
     }
 
-    /// Masks secrets in the errors of the worker.
+    /// Masks secrets in the errors and the requests of the worker.
     #[must_use]
     pub fn masked(mut self, mask: Arc<dyn Mask>) -> Self {
         self.mask = Some(mask);
@@ -46,6 +46,9 @@ impl LinkClient {
     /// spans of sampled calls, and secrets in its errors are masked.
     #[must_use]
     pub fn of(self, source: Source) -> Self {
+        if let Some(mask) = &source.mask {
+            self.serving.mask(mask);
+        }
         self.pending.spans.belong(source);
         self
     }

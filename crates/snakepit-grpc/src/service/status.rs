@@ -3,6 +3,7 @@
 
 use prost::Message as _;
 use snakepit_core::error::{Error, ErrorCode, ToolError};
+use snakepit_core::printable;
 use snakepit_core::state::StateError;
 use tonic::{Code, Status};
 
@@ -140,11 +141,7 @@ fn details(error: ToolError) -> Vec<u8> {
 
 /// Returns at most `limit` bytes of a text, with a mark if it was truncated.
 pub(super) fn shortened(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at));
-    format!("{}…", &text[..end.unwrap_or(0)])
+    printable::shortened(text, limit).into_owned()
 }
 
 /// Returns a name, short enough for a message.

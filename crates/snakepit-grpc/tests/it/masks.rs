@@ -1,16 +1,19 @@
-//! Secrets in the errors of a worker: masked where the link decodes them.
+//! Secrets in the errors and requests of a worker: masked where the link decodes them.
 
 use std::sync::Arc;
 
 use prost::Message as _;
-use snakepit_core::events::Events;
-use snakepit_core::value::Payload;
+use snakepit_core::events::{Event, Events};
+use snakepit_core::host_tools::{HostState, HostStateConfig, HostTool};
+use snakepit_core::value::{Payload, Value};
 use snakepit_core::worker::CallError;
+use snakepit_grpc::bridge::HostBridge;
 use snakepit_grpc::frame::{FLAG_LAST, Kind};
-use snakepit_grpc::link::{LinkClient, Mask, Source};
+use snakepit_grpc::link::{HostOp, LinkClient, Mask, Source};
 use snakepit_grpc::pb;
 use tokio::net::UnixStream;
 
+use crate::hosting::{during, head};
 use crate::peer::{LIMIT, Peer, frame, request};
 
 #[derive(Debug)]
@@ -91,4 +94,45 @@ async fn an_error_of_one_item_has_no_secrets() {
     let (call, items) = (request(""), [Payload::from_msgpack(vec![1])]);
     let (results, ()) = tokio::join!(client.call_many(&call, &items), worker);
     is_masked(results[0].as_ref().unwrap_err());
+}
+
+#[tokio::test]
+async fn the_name_of_an_unknown_host_tool_has_no_secrets_in_events() {
+    let state = HostState::new(HostStateConfig::new()).unwrap();
+    let own = HostTool::dynamic("hush", |_, _| Ok(Value::from(1))).exposed();
+    state.tools().register_all(vec![own]).unwrap();
+    let mut events = state.events().subscribe(16);
+    let (host, worker) = UnixStream::pair().unwrap();
+    let bridge = Arc::new(HostBridge::new(state));
+    let source = Source::new("pool".into(), "pool-1".into(), Events::new());
+    let client = LinkClient::with_host(host, LIMIT, "pool-1".into(), bridge);
+    let (client, mut peer) = (client.of(source.masked(Arc::new(Hush))), Peer(worker));
+    let call = request(*b"\xc0");
+    during(&client, &call, async {
+        let call = peer.called().await;
+        let asked = [
+            (HostOp::ToolCall, "hush"),
+            (HostOp::ToolCall, "a hush"),
+            (HostOp::ToolOpen, "a hush"),
+        ];
+        for (number, (op, name)) in (1..).zip(asked) {
+            let head = head(call, op, name).encode_to_vec();
+            peer.send(&frame(Kind::HostCall, number, 0, &head, b"\x80"))
+                .await;
+            peer.receive().await.unwrap();
+        }
+        peer.reply(call, b"\xc0").await;
+    })
+    .await;
+    let mut names = Vec::new();
+    while let Some(event) = events.try_next() {
+        if let Event::HostToolStarted { tool, .. } | Event::HostToolCompleted { tool, .. } =
+            &event.event
+        {
+            names.push(tool.to_string());
+        }
+    }
+    let [own, asked] = ["hush", "a ***"].map(String::from);
+    let expected = [&own, &own, &asked, &asked, &asked, &asked];
+    assert_eq!(names.iter().collect::<Vec<_>>(), expected);
 }

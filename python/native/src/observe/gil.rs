@@ -37,6 +37,16 @@ pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
+/// Limits the length of a name. The host finds a part of a secret before a cut by the `…` there.
+fn shortened(name: &str) -> String {
+    if name.len() <= MAX_NAME {
+        return name.to_owned();
+    }
+    let mut ends = (0..=MAX_NAME).rev();
+    let end = ends.find(|end| name.is_char_boundary(*end));
+    format!("{}…", &name[..end.unwrap_or(0)])
+}
+
 /// The callback that Python code calls with the name of the module.
 #[pyclass(frozen)]
 #[derive(Debug)]
@@ -48,10 +58,7 @@ struct Report {
 #[pymethods]
 impl Report {
     fn __call__(&self, module: &str) {
-        let end = (0..=module.len().min(MAX_NAME)).rev();
-        let end = end.into_iter().find(|end| module.is_char_boundary(*end));
-        let name = module[..end.unwrap_or(0)].to_owned();
-        if self.gil.reenabled_by.set(name).is_err() {
+        if self.gil.reenabled_by.set(shortened(module)).is_err() {
             return;
         }
         let message = pb::GilEnabled {
@@ -77,4 +84,16 @@ pub(crate) fn watch(py: Python<'_>, reports: Arc<Reports>) -> PyResult<Arc<Gil>>
         module.call_method1("watch", (report,))?;
     }
     Ok(gil)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_cut_has_a_mark() {
+        let long = "é".repeat(MAX_NAME);
+        let cut = format!("{}…", "é".repeat(MAX_NAME / 2));
+        assert_eq!((&*shortened(&long), &*shortened("a.b")), (&*cut, "a.b"));
+    }
 }

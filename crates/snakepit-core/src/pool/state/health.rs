@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::pool::config::HealthConfig;
+use crate::printable::shortened;
 
 /// Largest number of bytes of an error that are kept.
 const MAX_ERROR: usize = 500;
@@ -81,7 +82,7 @@ impl HealthRecord {
         self.running = false;
         self.failures = error.map_or(0, |_| before.saturating_add(1));
         self.last = Some((now, took));
-        self.error = error.map(clip);
+        self.error = error.map(|error| shortened(error, MAX_ERROR).into_owned());
         before
     }
 
@@ -105,12 +106,6 @@ impl HealthRecord {
             error: self.error.clone(),
         }
     }
-}
-
-fn clip(text: &str) -> String {
-    let most = MAX_ERROR.min(text.len());
-    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at));
-    text[..end.unwrap_or(0)].to_owned()
 }
 
 #[cfg(test)]
@@ -146,7 +141,8 @@ mod tests {
             record.end(start, Duration::from_secs(2), error.as_deref());
             let status = record.status(&config, start + Duration::from_secs(3));
             assert_eq!(status.age_seconds, Some(3.0));
-            assert_eq!(status.error.map(|error| error.len()), error.map(|_| 500));
+            let cut = error.map(|_| format!("{}…", "é".repeat(250)));
+            assert_eq!(status.error, cut);
             states.push((status.state, status.failures));
         }
         use HealthState::{Failing, Healthy, Unhealthy};

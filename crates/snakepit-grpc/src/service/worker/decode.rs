@@ -3,6 +3,7 @@
 use prost_types::Any;
 use serde_json::Value as Json;
 use snakepit_core::error::{ErrorCode, ToolError};
+use snakepit_core::printable::shortened;
 use snakepit_core::value::{DataFrame, Payload, Value};
 use snakepit_core::worker::CallError;
 
@@ -129,7 +130,7 @@ fn unreadable(tool: &str, what: &str, problem: &Problem) -> CallError {
 /// Converts the text of a failure: a description of an exception in JSON, or any text. `kind` is
 /// the type of the error in the second case.
 pub(super) fn failure(text: &str, kind: &str) -> ToolError {
-    let text = convert::beginning(text, MAX_TEXT);
+    let text = &*shortened(text, MAX_TEXT);
     let json = serde_json::from_str::<Json>(text).ok();
     let entry = |name: &str| Some(json.as_ref()?.get(name)?.as_str()?.to_owned());
     let Some((type_name, message)) = entry("type").zip(entry("message")) else {

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::sync::atomic::Ordering;
 
 use snakepit_core::error::{Direction, ErrorCode, ToolError};
+use snakepit_core::printable::shortened;
 use snakepit_core::worker::{CallError, WorkerExit};
 use tonic::{Code, Status};
 
@@ -91,7 +92,7 @@ pub(super) fn reported(status: &Status) -> Option<pb::ToolError> {
 
 /// Describes a status in one line.
 pub(super) fn told(status: &Status) -> String {
-    let text = convert::beginning(status.message(), MAX_TEXT);
+    let text = shortened(status.message(), MAX_TEXT);
     format!("{}: {text}", name(status.code()))
 }
 
@@ -99,7 +100,7 @@ fn of_call(status: &Status, rpc: &str) -> ToolError {
     if let Some(error) = reported(status) {
         return convert::tool_error(error);
     }
-    let text = convert::beginning(status.message(), MAX_TEXT);
+    let text = shortened(status.message(), MAX_TEXT);
     match status.code() {
         Code::Unimplemented => {
             let message = format!("the worker does not implement `{rpc}`: {text}");
@@ -114,9 +115,9 @@ fn of_call(status: &Status, rpc: &str) -> ToolError {
                 "raise the limit of received messages of the worker's gRPC server".to_owned();
             error
         }
-        Code::Cancelled => ToolError::new(ErrorCode::Cancelled, text.to_owned()),
+        Code::Cancelled => ToolError::new(ErrorCode::Cancelled, text),
         // Workers of the original library put a description of the exception there.
-        code => super::decode::failure(text, name(code)),
+        code => super::decode::failure(&text, name(code)),
     }
 }
 
