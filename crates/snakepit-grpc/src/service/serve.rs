@@ -3,6 +3,7 @@
 mod accept;
 mod account;
 mod body;
+mod clients;
 mod error;
 mod guard;
 mod health;
@@ -52,7 +53,9 @@ pub struct ServeOptions {
     /// this number divided by `max_connections`, and at least one.
     pub max_requests: usize,
     /// Largest number of connections; 256 by default. A further one replaces the connection that
-    /// has been idle for the longest time, and waits if none is idle.
+    /// has been idle for the longest time, else the oldest one that only has requests without an end
+    /// of their own, such as `WatchVariables`. On a Unix socket, the process with the most
+    /// connections makes room for another one. Else the further one waits.
     pub max_connections: usize,
     /// Largest number of concurrent requests on one connection; 256 by default.
     pub max_streams: u32,

@@ -1,6 +1,5 @@
 //! Accepts connections and runs the tasks that serve them.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -19,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::super::peer::Peer;
 use super::ServeOptions;
 use super::account::{Account, Budget};
+use super::clients::{Clients, overdue};
 use super::guard::{Accounts, Guard, GuardedConnection};
 use super::places::{Places, Share};
 use super::reading::unless_stalled;
@@ -29,9 +29,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes that a client may send ahead, on one stream and on one connection.
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
-
-/// Time in which a client must close an idle connection that is needed for another one.
-const LEAVE: Duration = Duration::from_secs(1);
 
 /// All tasks of a server. Cheap to clone.
 #[derive(Clone)]
@@ -170,7 +167,7 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                     let permit = loop {
                         match Arc::clone(&connections).try_acquire_owned() {
                             Ok(permit) => break permit,
-                            Err(_) => clients.turn_one_away(),
+                            Err(_) => clients.turn_one_away(process),
                         }
                         let next = Arc::clone(&connections).acquire_owned();
                         if let Ok(Ok(permit)) = timeout(PAUSE, next).await {
@@ -187,7 +184,7 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                         answers: Account::new(&in_answers),
                         share: Share::new(&places),
                     };
-                    let client = clients.add(&accounts.share, &stopping);
+                    let client = clients.add(process, &accounts.share, &stopping);
                     let (known, gone) = (client.known.clone(), client.gone.clone());
                     let (leave, overdue) =
                         (client.leave.clone(), overdue(client, stopping.clone()));
@@ -228,57 +225,6 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
         .unwrap_or_default();
 }
 
-/// The open connections, oldest first. If all are taken, a further one replaces the oldest of those
-/// that have not made a valid request, or else the one that has been idle for the longest time.
-#[derive(Default)]
-struct Clients(VecDeque<Client>);
-
-/// One connection.
-#[derive(Clone)]
-struct Client {
-    /// Cancelled by a valid request.
-    known: CancellationToken,
-    /// Cancelled by the end of the connection. Cancelling it also ends the connection.
-    gone: CancellationToken,
-    /// Cancelled when the client is asked to leave.
-    leave: CancellationToken,
-    share: Arc<Share>,
-}
-
-impl Clients {
-    fn add(&mut self, share: &Arc<Share>, stopping: &CancellationToken) -> Client {
-        let client = Client {
-            known: CancellationToken::new(),
-            gone: CancellationToken::new(),
-            leave: stopping.child_token(),
-            share: Arc::clone(share),
-        };
-        self.0.retain(|it| !it.gone.is_cancelled());
-        self.0.push_back(client.clone());
-        client
-    }
-
-    /// Ends one connection, if there is any that can end.
-    fn turn_one_away(&mut self) {
-        self.0.retain(|it| !it.gone.is_cancelled());
-        let stranger = self.0.iter().find(|it| !it.known.is_cancelled());
-        if let Some(stranger) = stranger {
-            return stranger.gone.cancel();
-        }
-        let idle = self
-            .0
-            .iter()
-            .filter_map(|it| Some((it.share.idle_since()?, it)));
-        let idle: Vec<_> = idle.collect();
-        // One that was asked to leave has some time for it.
-        if !idle.iter().any(|(_, it)| it.leave.is_cancelled())
-            && let Some((_, longest)) = idle.iter().min_by_key(|(since, _)| *since)
-        {
-            longest.leave.cancel();
-        }
-    }
-}
-
 /// Resolves when a client has not made a valid request in time.
 async fn stranger(known: CancellationToken, patience: Option<Duration>) {
     match patience {
@@ -286,17 +232,6 @@ async fn stranger(known: CancellationToken, patience: Option<Duration>) {
             tracing::debug!("a connection without a valid request is closed");
         }
         _ => std::future::pending().await,
-    }
-}
-
-/// Resolves when a client that was asked to leave has stayed without a request.
-async fn overdue(client: Client, stopping: CancellationToken) {
-    client.leave.cancelled().await;
-    loop {
-        sleep(LEAVE).await;
-        if client.share.idle_since().is_some() && !stopping.is_cancelled() {
-            return;
-        }
     }
 }
 

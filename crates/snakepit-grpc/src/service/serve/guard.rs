@@ -24,7 +24,7 @@ use super::super::status::from_tool;
 use super::account::Account;
 use super::body::GuardedBody;
 use super::places::{Place, Share};
-use super::received::{Expected, Messages, Received};
+use super::received::{Expected, Messages, Received, STREAMS};
 use super::scope::Scope;
 use super::token::Token;
 
@@ -74,7 +74,8 @@ impl Guard {
             None => Scope::all(),
         };
         known.cancel();
-        let place = share.take()?;
+        let path = request.uri().path();
+        let place = share.take(ENDLESS.contains(&path) || STREAMS.contains(&path))?;
         let deadline = deadline::from_headers(request.headers()).map_err(from_tool)?;
         Ok((place, deadline, scope))
     }

@@ -26,13 +26,18 @@ pub(super) struct Places {
 pub(super) struct Share {
     places: Arc<Places>,
     taken: AtomicUsize,
+    /// Number of places whose requests have no end of their own.
+    endless: AtomicUsize,
     /// Number of requests of the server that had ended when the last one of this connection did.
     idle_since: AtomicU64,
 }
 
 /// A place, taken until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Share>);
+pub(super) struct Place {
+    share: Arc<Share>,
+    endless: bool,
+}
 
 impl Places {
     pub(super) fn new(options: &ServeOptions) -> Arc<Self> {
@@ -52,18 +57,24 @@ impl Share {
         Arc::new(Self {
             places: Arc::clone(places),
             taken: AtomicUsize::new(0),
+            endless: AtomicUsize::new(0),
             idle_since: AtomicU64::new(places.ended.load(Ordering::Relaxed)),
         })
     }
 
-    /// Takes a place for a request.
+    /// Takes a place for a request. One that is `endless` lasts until the client ends it.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED if all are taken and the connection has its share.
-    pub(super) fn take(self: &Arc<Self>) -> Result<Place, Status> {
+    pub(super) fn take(self: &Arc<Self>, endless: bool) -> Result<Place, Status> {
         let own = self.taken.fetch_add(1, Ordering::Relaxed);
         let all = self.places.taken.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(self));
+        self.endless
+            .fetch_add(usize::from(endless), Ordering::Relaxed);
+        let place = Place {
+            share: Arc::clone(self),
+            endless,
+        };
         let Places { limit, share, .. } = *self.places;
         if all >= limit && own >= share {
             let message =
@@ -72,6 +83,11 @@ impl Share {
             return Err(exhausted(ErrorCode::TooManyRequests, message, help));
         }
         Ok(place)
+    }
+
+    /// Returns `true` if none of its requests has an end of its own.
+    pub(super) fn only_waits(&self) -> bool {
+        self.endless.load(Ordering::Relaxed) == self.taken.load(Ordering::Relaxed)
     }
 
     /// Returns when the connection became idle, as a number that grows. `None` while it has a
@@ -87,8 +103,10 @@ impl Drop for Place {
         let Share {
             places,
             taken,
+            endless,
             idle_since,
-        } = &*self.0;
+        } = &*self.share;
+        endless.fetch_sub(usize::from(self.endless), Ordering::Relaxed);
         places.taken.fetch_sub(1, Ordering::Relaxed);
         let ended = places.ended.fetch_add(1, Ordering::Relaxed);
         idle_since.store(ended + 1, Ordering::Relaxed);
@@ -106,13 +124,13 @@ mod tests {
         (options.max_requests, options.max_connections) = (8, 4);
         let places = Places::new(&options);
         let (greedy, other) = (Share::new(&places), Share::new(&places));
-        let taken: Vec<_> = (0..8).map(|_| greedy.take().unwrap()).collect();
-        let status = greedy.take().unwrap_err();
+        let taken: Vec<_> = (0..8).map(|_| greedy.take(false).unwrap()).collect();
+        let status = greedy.take(false).unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
-        let own = [other.take().unwrap(), other.take().unwrap()];
-        assert!(other.take().is_err(), "it has its share");
+        let own = [other.take(false).unwrap(), other.take(false).unwrap()];
+        assert!(other.take(false).is_err(), "it has its share");
         drop(taken);
-        let _third = other.take().unwrap();
+        let _third = other.take(false).unwrap();
         drop(own);
         assert_eq!(places.taken.load(Ordering::Relaxed), 1);
         assert!(other.idle_since().is_none() && greedy.idle_since().is_some());

@@ -27,7 +27,7 @@ const SMALL: usize = 1 << 10;
 const AT_A_TIME: usize = super::super::execute::MANY + 1;
 
 /// Methods whose requests are streams, which a client may leave without a message.
-const STREAMS: [&str; 2] = [
+pub(super) const STREAMS: [&str; 2] = [
     "/snakepit.bridge.BridgeService/ExecuteToolMany",
     "/snakepit.bridge.BridgeService/StreamTelemetry",
 ];

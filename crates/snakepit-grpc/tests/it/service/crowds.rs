@@ -143,3 +143,53 @@ async fn idle_clients_make_room_for_others_and_come_back() {
     drop(held);
     host.signals.dropped.acquire().await.unwrap().forget();
 }
+
+#[tokio::test]
+async fn requests_without_an_end_do_not_keep_a_further_client_out() {
+    let host = served_with(HostStateConfig::new(), &few_places()).await;
+    let address = host.serving.address();
+    open(&mut host.client.clone(), "s").await;
+    let mut busy = host.client.clone();
+    let request = tool_call("", "endless", &[]);
+    let mut held = busy.execute_streaming_tool(request).await.unwrap();
+    held.get_mut().message().await.unwrap().unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..12 {
+        let mut client = connect(address, None).await;
+        let watch = pb::WatchVariablesRequest {
+            session_id: "s".into(),
+            ..Default::default()
+        };
+        let watch = timeout(Duration::from_secs(60), client.watch_variables(watch));
+        let watch = watch.await.expect("it has a place").unwrap();
+        crowd.push((client, watch.into_inner()));
+    }
+    let mut further = connect(address, None).await;
+    let asked = timeout(Duration::from_secs(60), further.ping(ping()));
+    asked.await.expect("it has a place").unwrap();
+    // The oldest watch has made room, and no call has.
+    let status = crowd[0].1.message().await.unwrap_err();
+    assert_ne!(status.code(), Code::Ok, "{status}");
+    assert!(host.signals.dropped.try_acquire().is_err());
+    drop(held);
+    host.signals.dropped.acquire().await.unwrap().forget();
+}
+
+#[tokio::test]
+async fn a_flood_into_a_stream_that_is_not_served_is_answered_and_read_no_further() {
+    let host = served_with(HostStateConfig::new(), &few_places()).await;
+    let mut greedy = connect(host.serving.address(), None).await;
+    let toggle = pb::TelemetryToggle { enabled: true };
+    let control = pb::TelemetryControl {
+        control: Some(pb::telemetry_control::Control::Toggle(toggle)),
+    };
+    // More than there are places.
+    for _ in 0..100 {
+        let flood = futures_util::stream::repeat(control.clone());
+        let status = greedy.stream_telemetry(flood).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{status}");
+    }
+    let mut other = host.client.clone();
+    other.ping(ping()).await.unwrap();
+    greedy.ping(ping()).await.unwrap();
+}
