@@ -14,6 +14,7 @@ mod profile;
 mod recorded;
 mod server;
 mod service;
+mod unread;
 
 pub use client::Client;
 pub use client_profile::Profiled;

@@ -288,6 +288,7 @@ pub(super) fn refusal(code: ErrorCode, message: impl Into<String>) -> Status {
         | ErrorCode::UnknownPool
         | ErrorCode::UnknownTool
         | ErrorCode::NotRunning => Code::NotFound,
+        ErrorCode::TooManyRequests => Code::ResourceExhausted,
         _ => Code::FailedPrecondition,
     };
     let mut status = Status::new(kind, message);

@@ -1,6 +1,7 @@
 //! Connections to the admin socket: of this user only, and a bounded number. If all places are
 //! taken, a further connection replaces the one that is needed least.
 
+use std::cmp::Reverse;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{MissedTickBehavior, Sleep, interval, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
+
+use super::unread::{Account, Budget};
 
 /// Maximum number of connections at a time.
 const CONNECTIONS: usize = 64;
@@ -40,14 +43,16 @@ pub(super) struct Connection {
 /// The process behind a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
-    /// The process id, if the system reports it.
-    pub(super) pid: Option<u32>,
     place: Arc<Place>,
 }
 
 /// The place of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
+    /// The process id, if the system reports it.
+    pid: Option<u32>,
+    /// The answers that the peer has not read.
+    unread: Arc<Account>,
     /// Time of the last bytes on a clock that ticks with each use; 0 until the first request.
     used: AtomicU64,
     /// Cancelled when another connection takes the place.
@@ -56,27 +61,53 @@ struct Place {
 
 /// The places of all connections, in the order in which they were taken.
 #[derive(Default)]
-struct Places(Vec<Arc<Place>>);
+pub(super) struct Places {
+    taken: Vec<Arc<Place>>,
+    budget: Arc<Budget>,
+}
 
 impl Places {
-    /// Takes a place. If there is none, it takes the one of the oldest connection that has made no
-    /// request, or else of the one that has been silent for the longest time.
-    fn take(&mut self) -> Arc<Place> {
+    /// Takes a place for a process. If there is none, the process that has the most makes room:
+    /// with the oldest connection that has made no request, or else with the one that has been
+    /// silent for the longest time.
+    pub(super) fn take(&mut self, pid: Option<u32>) -> Peer {
         // The other owners are the connection and its requests.
-        self.0.retain(|place| Arc::strong_count(place) > 1);
-        if self.0.len() >= CONNECTIONS {
-            let used = |(_, place): &(usize, &Arc<Place>)| place.used.load(Ordering::Relaxed);
-            if let Some((least, _)) = self.0.iter().enumerate().min_by_key(used) {
-                self.0.remove(least).replaced.cancel();
+        self.taken.retain(|place| Arc::strong_count(place) > 1);
+        if self.taken.len() >= CONNECTIONS {
+            let count = |pid| self.taken.iter().filter(|it| it.pid == pid).count();
+            let places = self.taken.iter().enumerate();
+            let least = places.min_by_key(|(_, place)| {
+                (
+                    Reverse(count(place.pid)),
+                    place.used.load(Ordering::Relaxed),
+                )
+            });
+            if let Some((least, _)) = least {
+                self.taken.remove(least).replaced.cancel();
             }
         }
-        let place = Arc::<Place>::default();
-        self.0.push(Arc::clone(&place));
-        place
+        let place = Arc::new(Place {
+            pid,
+            unread: Account::new(&self.budget),
+            used: AtomicU64::new(0),
+            replaced: CancellationToken::new(),
+        });
+        self.taken.push(Arc::clone(&place));
+        Peer { place }
     }
 }
 
 impl Peer {
+    /// Returns the process id, if the system reports it.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.place.pid
+    }
+
+    /// Returns the account of the answers that the peer has not read.
+    pub(super) fn unread(&self) -> &Arc<Account> {
+        &self.place.unread
+    }
+
     /// Records that the peer has made a request.
     pub(super) fn asks(&self) {
         self.place.used();
@@ -122,15 +153,14 @@ pub(super) fn of(
                 };
                 match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?, stream))) {
                     Ok((peer, stream)) if peer.uid() == us => {
-                        let place = places.take();
+                        let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
+                        let peer = places.take(pid);
+                        let replaced = peer.place.replaced.clone();
                         let connection = Connection {
                             stream,
-                            replaced: Box::pin(place.replaced.clone().cancelled_owned()),
+                            replaced: Box::pin(replaced.cancelled_owned()),
                             patience: Box::pin(sleep(PATIENCE)),
-                            peer: Peer {
-                                pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
-                                place,
-                            },
+                            peer,
                         };
                         return Some((Ok(connection), (listener, again, ticks, places)));
                     }
@@ -194,5 +224,29 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_with_the_most_connections_makes_room() {
+        let mut places = Places::default();
+        let few: Vec<_> = (0..3).map(|_| places.take(Some(1))).collect();
+        let mut many: Vec<_> = (0..CONNECTIONS).map(|_| places.take(Some(2))).collect();
+        many.iter().for_each(Peer::asks);
+        let is_replaced = |peer: &Peer| peer.place.replaced.is_cancelled();
+        assert!(
+            !few.iter().any(is_replaced),
+            "they make no requests, but are few"
+        );
+        assert_eq!(many.iter().filter(|it| is_replaced(it)).count(), 3);
+        many.retain(|it| !is_replaced(it));
+        many[0].asks();
+        let _third = places.take(Some(3));
+        let replaced: Vec<_> = many.iter().map(is_replaced).collect();
+        assert!(!replaced[0] && replaced[1], "{replaced:?}");
     }
 }

@@ -7,13 +7,12 @@ use std::{fmt, fs, io};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
 use super::host::AdminHost;
-use super::incoming::Peer;
 use super::pb::admin_server::AdminServer as Generated;
 use super::service::Service;
+use super::unread::Counted;
 use super::{AdminError, SOCKET, incoming};
 
 /// Largest request in bytes. Requests have a few names and no lists.
@@ -58,14 +57,8 @@ impl AdminServer {
             .max_concurrent_streams(STREAMS)
             .http2_keepalive_interval(Some(SILENT))
             .http2_keepalive_timeout(Some(SILENT))
-            .add_service(InterceptedService::new(
+            .add_service(Counted(
                 Generated::new(service).max_decoding_message_size(REQUEST),
-                |request: tonic::Request<()>| {
-                    if let Some(peer) = request.extensions().get::<Peer>() {
-                        peer.asks();
-                    }
-                    Ok(request)
-                },
             ))
             .serve_with_incoming_shutdown(
                 incoming::of(listener, again),

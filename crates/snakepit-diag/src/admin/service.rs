@@ -89,7 +89,7 @@ fn allowed(allow_actions: bool, action: &str) -> Result<(), Status> {
 }
 
 fn peer<T>(request: &Request<T>) -> Option<u32> {
-    request.extensions().get::<Peer>().and_then(|peer| peer.pid)
+    request.extensions().get::<Peer>().and_then(Peer::pid)
 }
 
 #[tonic::async_trait]
