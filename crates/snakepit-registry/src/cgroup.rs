@@ -89,13 +89,15 @@ fn checked(dir: &Path, run: RunId) -> Option<PathBuf> {
     (killable && real.file_name()? == name).then_some(real)
 }
 
-/// Returns the control groups of a run: the recorded ones, and those beside our own group, because
-/// a host can die before it records one.
-pub(crate) fn of_run<'a>(run: RunId, recorded: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = recorded.cloned().collect();
-    let beside = own().ok().and_then(|dir| fs::read_dir(dir).ok());
-    found.extend(beside.into_iter().flatten().flatten().map(|e| e.path()));
-    let mut found: Vec<PathBuf> = found.iter().filter_map(|dir| checked(dir, run)).collect();
+/// Returns the control groups in our own group, in which a host creates those of its workers.
+pub(crate) fn beside() -> Vec<PathBuf> {
+    own().map_or_else(|_| Vec::new(), |dir| below(&dir))
+}
+
+/// Returns the control groups of a run: of the recorded ones, and of those beside our own group,
+/// because a host can die before it records one.
+pub(crate) fn of_run<'a>(run: RunId, known: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = known.filter_map(|dir| checked(dir, run)).collect();
     found.sort();
     found.dedup();
     found

@@ -1,6 +1,7 @@
 //! Ends the processes of one run: by record, by mark and by control group.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cgroup;
@@ -37,15 +38,17 @@ pub(crate) fn kill_tagged(
     Ok(all)
 }
 
-/// Kills the processes in the control groups of a run and removes the groups.
+/// Kills the processes in the control groups of a run and removes the groups: of the recorded ones,
+/// and of those `beside` our own.
 pub(crate) fn end_cgroups(
     run: RunId,
     records: &[Record],
+    beside: &[PathBuf],
     deadline: Deadline,
 ) -> (Vec<Killed>, Vec<i32>) {
     let (mut killed, mut leftover) = (Vec::new(), Vec::new());
     let recorded = records.iter().filter_map(|record| record.cgroup.as_ref());
-    for dir in cgroup::of_run(run, recorded) {
+    for dir in cgroup::of_run(run, recorded.chain(beside)) {
         let (found, left) = cgroup::end(&dir, deadline);
         let record = records
             .iter()

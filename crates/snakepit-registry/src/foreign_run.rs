@@ -156,8 +156,12 @@ impl<'a> ForeignRun<'a> {
         }
     }
 
-    /// Moves the database into the data directory's quarantine, where it is never read.
-    pub(crate) fn quarantine(&self, data: &DataDir) -> Result<PathBuf, Error> {
+    /// Moves the database into the data directory's quarantine, where it is never read. `None` if
+    /// there is none.
+    pub(crate) fn quarantine(&self, data: &DataDir) -> Result<Option<PathBuf>, Error> {
+        if self.dir.id_of(DATABASE).is_none() {
+            return Ok(None);
+        }
         let quarantine = data.quarantine()?;
         let name = self.id.to_string();
         self.dir.rename(DATABASE, &quarantine, &name)?;
@@ -167,7 +171,7 @@ impl<'a> ForeignRun<'a> {
             let copied = kept.create(META).map(|mut file| file.write_all(&words));
             drop(copied);
         }
-        Ok(kept.path().to_owned())
+        Ok(Some(kept.path().to_owned()))
     }
 
     /// Moves the recordings of the host to the directory beside the runs.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::cgroup;
 use crate::clock::Deadline;
 use crate::containment::Containment;
 use crate::data_dir::DataDir;
@@ -314,7 +315,8 @@ impl Registry {
         let outcome = ending::kill_tagged(&[inner.run.id()], deadline, &HostTable)?;
         report.killed = outcome.killed.iter().map(|killed| killed.pid).collect();
         report.leftover = outcome.leftover;
-        let (killed, leftover) = ending::end_cgroups(inner.run.id(), &[], deadline);
+        let (killed, leftover) =
+            ending::end_cgroups(inner.run.id(), &[], &cgroup::beside(), deadline);
         report.killed.extend(killed.iter().map(|killed| killed.pid));
         report.leftover.extend(leftover);
         report.independent = outcome.left;

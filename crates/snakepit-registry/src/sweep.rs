@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cgroup;
 use crate::clock::Deadline;
 use crate::data_dir::DataDir;
-use crate::ending::{BIRTH, Known, NOTHING, end, end_cgroups};
+use crate::ending::{BIRTH, Known, NOTHING, Tally, end, end_cgroups};
 use crate::error::Error;
 use crate::foreign_run::{Access, ForeignRun, lock_sweep, remove_unfinished};
 use crate::identity::Scene;
 use crate::lost;
 use crate::plan::{Evidence, LeftAlone, Reach, Reason};
 use crate::run_id::RunId;
-use crate::table::ProcessTable;
+use crate::table::{ProcessTable, Tagged};
 
 /// The result of a sweep.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -25,6 +26,8 @@ pub struct SweepReport {
     pub skipped: bool,
     /// The runs that were examined, without the sweeping host's own run.
     pub runs: Vec<SweptRun>,
+    /// Number of runs of dead hosts for which there was no time. No process of theirs was seen.
+    pub unfinished: usize,
 }
 
 /// The result for one run.
@@ -115,6 +118,45 @@ pub(crate) struct Order<'a> {
     pub(crate) reach: Reach,
 }
 
+/// The processes and control groups after the hosts of all runs to be swept were found dead.
+struct Surroundings {
+    tagged: Vec<Tagged>,
+    groups: Vec<PathBuf>,
+    /// Deadline until which a process of these hosts may not be recognisable yet.
+    birth: Deadline,
+    /// `true` if the processes were read after that deadline.
+    settled: bool,
+}
+
+impl Surroundings {
+    fn read(birth: Deadline, table: &dyn ProcessTable) -> Result<Self, Error> {
+        Ok(Self {
+            settled: birth.passed(),
+            tagged: table.tagged().map_err(|e| Error::io("read", "/proc", e))?,
+            groups: cgroup::beside(),
+            birth,
+        })
+    }
+
+    fn has(&self, run: RunId) -> bool {
+        self.tagged.iter().any(|process| process.is_in(run))
+    }
+
+    /// Returns `true` if a run has no process. One that is `unborn` may have been started just
+    /// before its host died, and is waited for.
+    fn has_none(&mut self, run: RunId, unborn: bool, table: &dyn ProcessTable) -> bool {
+        if unborn && !self.settled {
+            std::thread::sleep(self.birth.left());
+            // Without a look, each run has its own.
+            let Ok(later) = Self::read(self.birth, table) else {
+                return false;
+            };
+            *self = later;
+        }
+        !self.has(run)
+    }
+}
+
 /// Sweeps all runs.
 pub(crate) fn sweep(
     data: &DataDir,
@@ -129,7 +171,6 @@ pub(crate) fn sweep(
         reach,
     } = order;
     let deadline = Deadline::after(budget);
-    let birth = Deadline::after(BIRTH.min(budget));
     let mut report = SweepReport::default();
     let Some(_lock) = lock_sweep(data)? else {
         report.skipped = true;
@@ -139,28 +180,45 @@ pub(crate) fn sweep(
     for name in &unfinished {
         remove_unfinished(data, name);
     }
+    let bad = |id, e: &Error| SweptRun {
+        problem: Some(e.to_string()),
+        ..SweptRun::new(id, Outcome::Kept)
+    };
     let tagged = table.tagged().map_err(|e| Error::io("read", "/proc", e))?;
+    let mut dead = Vec::new();
     for &id in runs.iter().filter(|&&id| Some(id) != own) {
-        let run = match ForeignRun::open(data, id, Access::Sweep) {
-            Ok(Some(run)) => run,
-            Ok(None) => continue,
-            Err(e) => {
-                let problem = Some(e.to_string());
-                report.runs.push(SweptRun {
-                    problem,
-                    ..SweptRun::new(id, Outcome::Kept)
-                });
-                continue;
+        match ForeignRun::open(data, id, Access::Sweep) {
+            Ok(Some(run)) if run.alive(here, &tagged) => {
+                report.runs.push(SweptRun::new(id, Outcome::Alive));
             }
-        };
-        report.runs.push(if run.alive(here, &tagged) {
-            SweptRun::new(id, Outcome::Alive)
-        } else {
-            sweep_run(data, run, here, (deadline, birth, reach), table)
-        });
+            Ok(Some(_)) => dead.push(id),
+            Ok(None) => {}
+            Err(e) => report.runs.push(bad(id, &e)),
+        }
     }
+    // Their hosts start no more processes, so one look serves all runs that have none.
+    let birth = Deadline::after(BIRTH.min(budget));
+    let mut around = Surroundings::read(birth, table)?;
+    dead.sort_by_key(|id| !around.has(*id));
+    for (at, &id) in dead.iter().enumerate() {
+        // There may be very many directories without processes.
+        if deadline.passed() && !around.has(id) {
+            report.unfinished = dead.len() - at;
+            break;
+        }
+        match ForeignRun::open(data, id, Access::Sweep) {
+            Ok(Some(run)) => {
+                let order = (deadline, reach);
+                let swept = sweep_run(data, run, here, order, &mut around, table);
+                report.runs.push(swept);
+            }
+            Ok(None) => {}
+            Err(e) => report.runs.push(bad(id, &e)),
+        }
+    }
+    report.runs.sort_by_key(|run| run.run_id);
     let known = |id| runs.contains(&id) || Some(id) == own || again.contains(&id);
-    let lost = lost::runs(data, here, &tagged, known);
+    let lost = lost::runs(data, here, &around.tagged, known);
     let again = again.iter().filter(|id| !runs.contains(id));
     for id in again.copied().chain(lost) {
         report
@@ -179,7 +237,7 @@ fn sweep_without_directory(
 ) -> Result<Option<SweptRun>, Error> {
     let known = Known { reach, ..NOTHING };
     let tally = end(id, known, deadline, table)?;
-    let (killed, leftover) = end_cgroups(id, &[], deadline);
+    let (killed, leftover) = end_cgroups(id, &[], &cgroup::beside(), deadline);
     let mut run = SweptRun::new(id, Outcome::Swept);
     (run.killed, run.left, run.leftover) = (tally.killed, tally.left, tally.leftover);
     run.killed.extend(killed);
@@ -196,7 +254,8 @@ fn sweep_run(
     data: &DataDir,
     run: ForeignRun<'_>,
     here: &Scene,
-    (deadline, birth, reach): (Deadline, Deadline, Reach),
+    (deadline, reach): (Deadline, Reach),
+    around: &mut Surroundings,
     table: &dyn ProcessTable,
 ) -> SweptRun {
     let mut report = SweptRun::new(run.id, Outcome::Swept);
@@ -221,29 +280,29 @@ fn sweep_run(
         report.outcome = Outcome::Kept;
         return report;
     }
+    let unreadable = records.is_err();
     let records = records.unwrap_or_else(|e| {
-        report.problem = Some(e.to_string());
         match run.quarantine(data) {
-            Ok(path) => report.quarantined = Some(path),
-            Err(e) => {
-                report.problem = Some(format!(
-                    "{}; {e}",
-                    report.problem.take().unwrap_or_default()
-                ))
-            }
+            Ok(None) => {}
+            Ok(kept) => (report.quarantined, report.problem) = (kept, Some(e.to_string())),
+            Err(kept) => report.problem = Some(format!("{e}; {kept}")),
         }
         Vec::new()
     });
     report.records = records.len();
     // A reservation without a process means that the host died while it was starting one.
-    let unborn = report.problem.is_some() || records.iter().any(|one| one.identity.is_none());
+    let unborn = unreadable || records.iter().any(|one| one.identity.is_none());
     let known = Known {
         records: &records,
         comparable,
         reach,
-        birth: unborn.then_some(birth),
+        birth: unborn.then_some(around.birth),
     };
-    match end(run.id, known, deadline, table) {
+    let ended = match records.is_empty() && around.has_none(run.id, unborn, table) {
+        true => Ok(Tally::default()),
+        false => end(run.id, known, deadline, table),
+    };
+    match ended {
         Ok(tally) => {
             report.gone = tally.gone;
             report.killed = tally.killed;
@@ -256,7 +315,7 @@ fn sweep_run(
             return report;
         }
     }
-    let (killed, leftover) = end_cgroups(run.id, &records, deadline);
+    let (killed, leftover) = end_cgroups(run.id, &records, &around.groups, deadline);
     report.killed.extend(killed);
     report.leftover.extend(leftover);
     // A process that cannot be recognised now will not be recognised later. A run is kept only for

@@ -7,6 +7,7 @@ use crate::cookie::Cookie;
 use crate::identity::Observation;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
+use crate::run_id::RunId;
 use crate::stamp::{self, Stamp};
 
 /// A process that carries cookies or a stamp.
@@ -21,6 +22,12 @@ pub struct Tagged {
 }
 
 impl Tagged {
+    /// Returns `true` if the process belongs to a run.
+    pub(crate) fn is_in(&self, run: RunId) -> bool {
+        let stamped = self.stamp.is_some_and(|stamp| stamp.is_of(run));
+        stamped || self.cookies.iter().any(|cookie| cookie.run() == run)
+    }
+
     /// Returns `true` if the process is the worker with this cookie or descends from it.
     pub(crate) fn is_of(&self, cookie: Cookie) -> bool {
         self.cookies.contains(&cookie) || self.stamp == Some(Stamp::of(cookie))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use snakepit_registry::{Error, HostRun, Registry};
 
+use super::recorded::POOLS;
 use super::{AdminError, EndedHost, Recorded, SOCKET};
 use crate::process;
 
@@ -195,7 +196,7 @@ impl RunningHost {
     /// # Errors
     /// [`AdminError::Recording`] and [`AdminError::RecordingFile`] if none of them can be read.
     pub fn recordings(&self) -> Result<Recorded, AdminError> {
-        Recorded::of(&self.files)
+        Recorded::of(&self.files, POOLS)
     }
 
     /// Returns whether a signal or a debugger has stopped the process. A stopped host does not

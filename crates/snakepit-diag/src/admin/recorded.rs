@@ -7,7 +7,10 @@ use crate::Recording;
 use crate::recorder::HOST_TOOLS;
 
 /// Highest number of pools of a host whose recordings are read.
-const POOLS: usize = 1024;
+pub(super) const POOLS: usize = 1024;
+
+/// Highest number of pools of a host whose recordings are read for a list of hosts.
+const LISTED: usize = 16;
 
 /// The flight recordings of a run.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Recorded {
     pub host_tools: Option<Recording>,
     /// Reasons for which other recordings are left out.
     pub problems: Vec<AdminError>,
+    /// Number of pools whose recordings were not read because there are too many.
+    pub not_read: usize,
 }
 
 /// A dead host whose directory or recordings are still there.
@@ -46,13 +51,22 @@ impl EndedHost {
     /// # Errors
     /// [`AdminError::Recording`] and [`AdminError::RecordingFile`] if none of them can be read.
     pub fn recordings(&self) -> Result<Recorded, AdminError> {
-        Recorded::of(&self.files)
+        Recorded::of(&self.files, POOLS)
+    }
+
+    /// Reads the flight recordings of the host's first 16 pools, for a list of hosts.
+    ///
+    /// # Errors
+    /// As [`recordings`](Self::recordings).
+    pub fn first_recordings(&self) -> Result<Recorded, AdminError> {
+        Recorded::of(&self.files, LISTED)
     }
 
     /// Returns the time of the last sign of the host, in seconds since 1970: its last recorded
     /// event, or else its start.
     pub(super) fn last(&self) -> f64 {
-        let recorded = self.recordings().ok().and_then(|recorded| recorded.ended());
+        let recorded = self.first_recordings();
+        let recorded = recorded.ok().and_then(|recorded| recorded.ended());
         recorded.map_or(self.started as f64, |ended| ended.max(self.started as f64))
     }
 
@@ -76,14 +90,16 @@ impl Recorded {
         ends.max_by(f64::total_cmp)
     }
 
-    /// Reads the recordings of a run. What cannot be read is left out, unless nothing can.
-    pub(super) fn of(files: &HostRun) -> Result<Self, AdminError> {
+    /// Reads the recordings of a run, those of `most` pools. What cannot be read is left out, unless
+    /// nothing can.
+    pub(super) fn of(files: &HostRun, most: usize) -> Result<Self, AdminError> {
         let mut recorded = Self {
             run: files.run_id.to_string(),
             running: files.alive,
             pools: Vec::new(),
             host_tools: None,
             problems: Vec::new(),
+            not_read: 0,
         };
         // A pool for whose file there was no room leaves a gap in the numbers.
         let names = files
@@ -93,7 +109,8 @@ impl Recorded {
                 file: format!("{RECORDING}*"),
                 source,
             })?;
-        for name in names.iter().take(POOLS) {
+        recorded.not_read = names.len().saturating_sub(most);
+        for name in names.iter().take(most) {
             match read(files, name) {
                 Ok(Some(recording)) => recorded.pools.push(recording),
                 // It was moved or removed in the meantime.

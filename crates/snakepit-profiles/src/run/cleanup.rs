@@ -114,6 +114,7 @@ mod tests {
         let report = SweepReport {
             skipped: false,
             runs: vec![run(0, vec![]), run(2, vec![7]), run(0, vec![7])],
+            unfinished: 0,
         };
         let events = Events::new();
         let mut stream = events.subscribe(10);

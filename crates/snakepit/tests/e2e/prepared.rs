@@ -8,9 +8,9 @@
 //! writer in the place of every file, and other processes hold the locks; a command that waited for
 //! one of them would never end.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{Read as _, Seek as _};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, SysconfVar, mkfifo, sysconf};
+use snakepit_registry::RunId;
 
 use crate::cli_support::{Run, command};
 use crate::support::{alive, file, holds};
@@ -303,5 +304,67 @@ async fn another_user_is_refused_what_root_has() {
     scene.refused(&wrapper, &data, "nobody else may look inside");
     drop(lock);
     scene.remove_planted();
+    scene.swept();
+}
+
+/// Creates directories of runs without any file.
+fn add_empty_runs(data: &Path, count: usize) -> Vec<PathBuf> {
+    let new = |_| {
+        let id = RunId::random().unwrap();
+        let run = data.join("runs").join(id.to_string());
+        DirBuilder::new().mode(0o700).create(&run).unwrap();
+        run
+    };
+    (0..count).map(new).collect()
+}
+
+#[tokio::test]
+async fn thousands_of_empty_runs_are_read_and_swept_with_little_work() {
+    let scene = Scene::new().await;
+    let data = scene.data();
+    let name = data.to_str().unwrap();
+    let runs = add_empty_runs(&data, 5_000);
+    let seen = scene.run(&[], &data, &["orphans", "--data-dir", name]);
+    assert_eq!(seen.status, Some(1), "the orphan is shown");
+    assert_eq!(scene.run(&[], &data, &["ps", "--all"]).status, Some(0));
+    let doctor = scene.run(&[], &data, &["doctor", "--data-dir", name]);
+    assert_eq!(doctor.status, Some(0), "{doctor:?}");
+    assert!(
+        !alive(scene.orphan),
+        "it comes before the runs without processes"
+    );
+    // A busy machine may need several sweeps.
+    while runs.iter().any(|run| run.exists()) {
+        let swept = scene.run(&[], &data, &["orphans", "--kill", "--data-dir", name]);
+        assert_eq!((swept.status, &*swept.stderr), (Some(0), ""), "{swept:?}");
+        assert!(!swept.stdout.contains("is left as it is"), "{swept:?}");
+    }
+}
+
+#[tokio::test]
+async fn hosts_with_many_recordings_are_listed_with_little_work() {
+    let scene = Scene::new().await;
+    let data = scene.data();
+    let recordings = fs::read_dir(data.join("runs")).unwrap().map(Result::unwrap);
+    let recording = recordings.last().unwrap().path().join("flight-0");
+    for run in add_empty_runs(&data, 20) {
+        for number in 0..200 {
+            fs::hard_link(&recording, run.join(format!("flight-{number}"))).unwrap();
+        }
+    }
+    let listed = scene.run(
+        &[],
+        &data,
+        &["ps", "--all", "--data-dir", data.to_str().unwrap()],
+    );
+    assert_eq!(listed.status, Some(0), "{listed:?}");
+    // One call in each of the recordings that are read.
+    assert_eq!(listed.stdout.matches(" 16+").count(), 20, "{listed:?}");
+    let last = scene.run(
+        &[],
+        &data,
+        &["report", "--data-dir", data.to_str().unwrap()],
+    );
+    assert_eq!(last.status, Some(0), "{last:?}");
     scene.swept();
 }

@@ -163,7 +163,11 @@ fn show_sweep(report: &SweepReport, json: bool) -> Result<(), Failure> {
             output::line(&format!("run {}: {}", run.run_id, describe_left(left)))?;
         }
         if let Some(problem) = run.problem.as_ref().filter(|_| run.quarantined.is_none()) {
-            output::line(&format!("run {} is left as it is: {problem}", run.run_id))?;
+            let left = match run.outcome {
+                Outcome::Kept => " is left as it is",
+                _ => "",
+            };
+            output::line(&format!("run {}{left}: {problem}", run.run_id))?;
         }
         if let Some(file) = &run.quarantined {
             output::line(&format!(
@@ -172,6 +176,12 @@ fn show_sweep(report: &SweepReport, json: bool) -> Result<(), Failure> {
                 show(file)
             ))?;
         }
+    }
+    if report.unfinished > 0 {
+        output::line(&format!(
+            "{} directories of dead hosts without processes are left for the next sweep",
+            report.unfinished
+        ))?;
     }
     output::line(&format!(
         "{killed} orphan{} ended",

@@ -23,8 +23,10 @@ struct Row {
 struct Left {
     /// Time of the last event that was recorded, in seconds since 1970.
     ended: Option<f64>,
-    /// Number of calls in its recordings.
+    /// Number of calls in the recordings that were read.
     calls: usize,
+    /// Number of recordings that were not read.
+    not_read: usize,
     /// The reason for which its recordings cannot be read.
     problem: Option<String>,
 }
@@ -72,15 +74,17 @@ impl Row {
     }
 
     fn of_ended(host: &EndedHost) -> Self {
-        let left = match host.recordings() {
+        let left = match host.first_recordings() {
             Ok(recorded) => Left {
                 ended: recorded.ended(),
                 calls: recorded.pools.iter().map(|pool| pool.calls.len()).sum(),
+                not_read: recorded.not_read,
                 problem: recorded.problems.first().map(ToString::to_string),
             },
             Err(problem) => Left {
                 ended: None,
                 calls: 0,
+                not_read: 0,
                 problem: Some(problem.to_string()),
             },
         };
@@ -106,6 +110,7 @@ impl Row {
         if let Some(left) = &self.left {
             row["ended"] = json!(left.ended);
             row["calls"] = json!(left.calls);
+            row["recordings_not_read"] = json!(left.not_read);
             row["problem"] = json!(left.problem);
         }
         row
@@ -135,6 +140,7 @@ impl Row {
         let calls = match &self.left {
             None => none(),
             Some(left) if left.problem.is_some() && left.calls == 0 => "unreadable".to_owned(),
+            Some(left) if left.not_read > 0 => format!("{}+", left.calls),
             Some(left) => left.calls.to_string(),
         };
         [ended.map_or_else(none, ago), calls]
