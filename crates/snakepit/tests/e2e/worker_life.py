@@ -1,18 +1,29 @@
 """Tools for the life of a worker: what it leaves behind, how it reacts to signals, how it ends."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
-from multiprocessing import shared_memory
+from array import array
+from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
 
 from snakepit_bridge import BaseAdapter, Context, tool
 
 KEPT = []
+
+
+def wait_for_the_tracker() -> None:
+    """Waits until the tracker has read that there is a block. It starts slowly on a busy machine."""
+    tracker, unread = resource_tracker.getfd(), array("i", [1])
+    while unread[0]:
+        fcntl.ioctl(tracker, termios.FIONREAD, unread)
+        time.sleep(0.001)  # the tool sleeps
 
 
 def leads_home(fd: int) -> bool:
@@ -95,6 +106,7 @@ class Life(BaseAdapter):
     def shares(self) -> str:
         block = shared_memory.SharedMemory(create=True, size=1 << 16)
         KEPT.append(block)
+        wait_for_the_tracker()
         return block.name
 
     @tool
