@@ -1,11 +1,12 @@
 //! The host as a gRPC service, with the generated client and a real worker.
 
 use snakepit::Snakepit;
-use snakepit::grpc::ServeOptions;
+use snakepit::grpc::{ServeOptions, Token};
 use snakepit_grpc::pb::bridge_service_client::BridgeServiceClient;
 use snakepit_grpc::pb::{
     Encoding, ExecuteToolRequest, ExecuteToolResponse, InitializeSessionRequest,
 };
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::original;
@@ -170,5 +171,71 @@ async fn the_tool_reads_the_metadata_of_a_clients_call() {
     let refused = call(&[("large", &"x".repeat(5000))]).await;
     assert_eq!(refused.error.unwrap().code, "SP7005");
     drop(open);
+    snakepit.shutdown().await;
+}
+
+#[path = "../../examples/bridge.rs"]
+#[expect(dead_code, reason = "its `main` prints how clients connect")]
+mod example;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_serves_its_clients_on_both_sockets() {
+    let adapter = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/bridge.py");
+    let snakepit = example::start(pool_of("main", adapter)).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sockets/s");
+    let service = example::serve(&snakepit, &path).await.unwrap();
+
+    let address = format!("http://{}", service.tcp.address());
+    let channel = Endpoint::from_shared(address).unwrap().connect().await;
+    let channel = channel.unwrap();
+    let with = |token: &Token| {
+        let value = format!("Bearer {}", token.secret());
+        let value: MetadataValue<_> = value.parse().unwrap();
+        let add = move |mut request: tonic::Request<()>| {
+            request
+                .metadata_mut()
+                .insert("authorization", value.clone());
+            Ok(request)
+        };
+        BridgeServiceClient::with_interceptor(channel.clone(), add)
+    };
+    let total = |session: &str| ExecuteToolRequest {
+        session_id: session.into(),
+        tool_name: "total".into(),
+        payload: snakepit::Payload::encode(&snakepit::args! { "cart" => ["apple", "pear"] })
+            .unwrap()
+            .bytes,
+        encoding: Encoding::Msgpack.into(),
+        ..Default::default()
+    };
+    let sum = |answer: Result<tonic::Response<ExecuteToolResponse>, tonic::Status>| {
+        let answer = answer.unwrap().into_inner();
+        assert!(answer.success, "{answer:?}");
+        let payload = snakepit::Payload::from_msgpack(answer.payload);
+        payload.decode::<f64>().unwrap()
+    };
+    for session in ["guest", "other"] {
+        let session = InitializeSessionRequest {
+            session_id: session.into(),
+            ..Default::default()
+        };
+        let mut client = client(&path).await;
+        client.initialize_session(session).await.unwrap();
+    }
+    assert_eq!(
+        sum(client(&path).await.execute_tool(total("other")).await),
+        1.25
+    );
+    let (mut all, mut guest) = (with(&service.token), with(&service.guest));
+    assert_eq!(sum(all.execute_tool(total("other")).await), 1.25);
+    assert_eq!(sum(guest.execute_tool(total("guest")).await), 1.25);
+    let status = guest.execute_tool(total("other")).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::PermissionDenied);
+    let mut stranger = with(&Token::generate().unwrap());
+    let status = stranger.execute_tool(total("guest")).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unauthenticated);
+
+    drop(service);
     snakepit.shutdown().await;
 }

@@ -128,7 +128,7 @@ mod tests {
         }
 
         /// Adds a connection with a request, which may have no end of its own.
-        fn add(&mut self, process: i32, endless: bool) -> (Client, Place) {
+        fn add(&mut self, process: u32, endless: bool) -> (Client, Place) {
             let share = Share::new(&self.places);
             let stopping = CancellationToken::new();
             let client = self.clients.add(Some(process), &share, &stopping);
