@@ -1,6 +1,6 @@
 //! Serves sessions, host tools and the tools of a pool to gRPC clients in any language, on a Unix
-//! socket and on TCP: `cargo run --example bridge --features bridge`. It prints how clients connect,
-//! and ends with its input. `proto/README.md` has a client in Python.
+//! socket and on TCP: `cargo run --example bridge --features bridge`. It prints how clients
+//! connect, and ends with its input. `proto/README.md` has a client in Python.
 #![expect(clippy::print_stdout, reason = "it prints how clients connect")]
 
 use std::error::Error;

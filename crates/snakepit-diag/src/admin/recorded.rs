@@ -90,8 +90,8 @@ impl Recorded {
         ends.max_by(f64::total_cmp)
     }
 
-    /// Reads the recordings of a run, those of `most` pools. What cannot be read is left out, unless
-    /// nothing can.
+    /// Reads the recordings of a run, those of `most` pools. What cannot be read is left out,
+    /// unless nothing can.
     pub(super) fn of(files: &HostRun, most: usize) -> Result<Self, AdminError> {
         let mut recorded = Self {
             run: files.run_id.to_string(),

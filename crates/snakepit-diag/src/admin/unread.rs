@@ -110,9 +110,9 @@ impl Account {
         }
     }
 
-    /// Counts the data of an answer from now on. Data that is ready already, usually a whole answer,
-    /// is taken and counted at once, because the client may not read it for a long time. Further
-    /// parts wait for room.
+    /// Counts the data of an answer from now on. Data that is ready already, usually a whole
+    /// answer, is taken and counted at once, because the client may not read it for a long time.
+    /// Further parts wait for room.
     ///
     /// # Errors
     /// There is no room for the data.

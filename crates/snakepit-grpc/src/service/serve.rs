@@ -53,8 +53,8 @@ pub struct ServeOptions {
     /// this number divided by `max_connections`, and at least one.
     pub max_requests: usize,
     /// Largest number of connections; 256 by default. A further one replaces the connection that
-    /// has been idle for the longest time, else the oldest one that only has requests without an end
-    /// of their own, such as `WatchVariables`. On a Unix socket, the process with the most
+    /// has been idle for the longest time, else the oldest one that only has requests without an
+    /// end of their own, such as `WatchVariables`. On a Unix socket, the process with the most
     /// connections makes room for another one. Else the further one waits.
     pub max_connections: usize,
     /// Largest number of concurrent requests on one connection; 256 by default.

@@ -191,8 +191,8 @@ impl Depths {
         Self(depths)
     }
 
-    /// Returns the length of the longest beginning of a form that ends at each place of a text, from
-    /// its start to its end.
+    /// Returns the length of the longest beginning of a form that ends at each place of a text,
+    /// from its start to its end.
     fn along<'t>(&self, automaton: &NFA, text: impl Iterator<Item = &'t u8>) -> Vec<usize> {
         let depth = |state| self.0.get(&state).copied().unwrap_or(0);
         states(automaton, text).map(depth).collect()
