@@ -58,7 +58,7 @@ impl Drain for ChunkStream {
 /// Cancels a call and waits in the background until the tool has ended; only then is the slot free.
 /// If that takes longer than the grace time, the worker is killed.
 pub(super) fn spawn(
-    lease: Lease,
+    lease: Box<Lease>,
     call: CallId,
     outcome: Outcome,
     rest: impl Future<Output = Result<(), CallError>> + Send + 'static,
@@ -69,7 +69,7 @@ pub(super) fn spawn(
 
 /// Like [`spawn`], for a call that was counted before.
 pub(super) fn cancel(
-    mut lease: Lease,
+    mut lease: Box<Lease>,
     call: CallId,
     rest: impl Future<Output = Result<(), CallError>> + Send + 'static,
 ) {

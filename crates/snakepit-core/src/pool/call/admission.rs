@@ -56,7 +56,7 @@ impl<'a> AcquireRequest<'a> {
 /// An admitted call.
 pub(super) enum Admitted {
     /// The call has a slot.
-    Now(Lease),
+    Now(Box<Lease>),
     /// The call is in the queue.
     Wait(Waiting),
 }

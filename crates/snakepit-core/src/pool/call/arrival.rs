@@ -36,7 +36,7 @@ impl Arrival {
     ///
     /// # Cancel safety
     /// Safe: the slot is in the channel until this returns it.
-    pub(super) async fn slot(&mut self) -> Option<Result<Lease, Error>> {
+    pub(super) async fn slot(&mut self) -> Option<Result<Box<Lease>, Error>> {
         let answer = self.receiver.as_mut()?.await;
         self.receiver = None;
         let lease = |granted| Lease::new(Arc::clone(&self.shared), granted);

@@ -32,7 +32,7 @@ pub(super) enum Ended {
     /// The call is over: it was sent ahead.
     Over(Payload),
     /// The call has a free slot, in which it is to be made.
-    Slot(Lease),
+    Slot(Box<Lease>),
 }
 
 impl Attempt<'_> {
@@ -41,12 +41,7 @@ impl Attempt<'_> {
     /// Most calls get their own slot and end in it. The other cases are boxed; otherwise all calls
     /// would carry the room for them, from one future into the next.
     pub(crate) async fn call(&mut self) -> Result<Payload, Error> {
-        let request = AcquireRequest {
-            limits: Some(&self.limits),
-            ahead: self.may_go_ahead(),
-            ..AcquireRequest::new(self.options, self.args.bytes.len())
-        };
-        let slot = match self.shared.admit(&request)? {
+        let slot = match self.admit()? {
             Admitted::Now(lease) if lease.early.is_none() => Ended::Slot(lease),
             admitted => Box::pin(self.in_turn(admitted)).await?,
         };
@@ -64,6 +59,15 @@ impl Attempt<'_> {
         }
     }
 
+    /// Takes a slot or a place in the queue.
+    fn admit(&self) -> Result<Admitted, Error> {
+        self.shared.admit(&AcquireRequest {
+            limits: Some(&self.limits),
+            ahead: self.may_go_ahead(),
+            ..AcquireRequest::new(self.options, self.args.bytes.len())
+        })
+    }
+
     /// Returns true if the call may be sent to a slot that is still busy.
     pub(super) fn may_go_ahead(&self) -> bool {
         !self.shared.is_bound(self.options) && self.options.chain.depth() == 0
@@ -71,7 +75,7 @@ impl Attempt<'_> {
 
     /// Obtains a slot for a call that its worker has given back. The call precedes all waiting
     /// ones, since it had a slot, and gets its full queue time again.
-    pub(super) async fn slot_again(&mut self) -> Result<Lease, Error> {
+    pub(super) async fn slot_again(&mut self) -> Result<Box<Lease>, Error> {
         self.progress.given_back(self.shared);
         let request = AcquireRequest {
             again: true,
@@ -93,7 +97,7 @@ impl Attempt<'_> {
     }
 
     /// Sends a call to its slot.
-    pub(super) fn begin(&mut self, mut lease: Lease) -> InFlight<Answer<Payload>> {
+    pub(super) fn begin(&mut self, mut lease: Box<Lease>) -> InFlight<Answer<Payload>> {
         let (shared, tool) = (self.shared, &self.progress.tool);
         if shared.config.quarantine.is_some() {
             let harmless = shared.may_isolate(tool, self.options);
@@ -109,7 +113,7 @@ impl Attempt<'_> {
     /// the size of the arguments.
     pub(super) fn send<T>(
         &mut self,
-        mut lease: Lease,
+        mut lease: Box<Lease>,
         bytes: usize,
         method: impl FnOnce(Arc<dyn Worker>, Slot, Request) -> WorkerFuture<T>,
     ) -> InFlight<Answer<T>>
@@ -142,7 +146,7 @@ impl Attempt<'_> {
     }
 
     /// Makes a call in a slot; if a worker gives it back, makes it elsewhere, until it has run.
-    pub(super) async fn make_in(&mut self, mut lease: Lease) -> Result<Payload, Error> {
+    pub(super) async fn make_in(&mut self, mut lease: Box<Lease>) -> Result<Payload, Error> {
         loop {
             let mut call = self.begin(lease);
             if let Some(reply) = call.ended(&self.limits, &self.progress.tool).await? {
@@ -162,7 +166,7 @@ impl Shared {
         progress: &mut Progress,
         request: &AcquireRequest<'_>,
         until: impl FnOnce() -> Option<Limit>,
-    ) -> Result<Lease, Error> {
+    ) -> Result<Box<Lease>, Error> {
         match self.admit(request)? {
             Admitted::Now(lease) => Ok(lease),
             Admitted::Wait(waiting) => {

@@ -42,7 +42,7 @@ pub(crate) fn check(shared: Arc<Shared>, key: WorkerKey) -> BoxFuture<'static, O
     })
 }
 
-async fn run(shared: &Arc<Shared>, mut lease: Lease, checks: &[Arc<str>]) -> Outcome {
+async fn run(shared: &Arc<Shared>, mut lease: Box<Lease>, checks: &[Arc<str>]) -> Outcome {
     let time = shared.config.health.timeout;
     let limits = Limits::until(Instant::now() + time, time);
     for check in checks {
@@ -80,7 +80,7 @@ fn told(error: &Error) -> String {
 
 impl Shared {
     /// Takes a slot of this worker, before all waiting calls. `None` if it takes no more calls.
-    async fn claim(self: &Arc<Self>, key: WorkerKey) -> Option<Lease> {
+    async fn claim(self: &Arc<Self>, key: WorkerKey) -> Option<Box<Lease>> {
         let (waiter, arrival) = oneshot::channel();
         match self.lock().claim(key, || waiter)? {
             Claimed::Granted(granted) => return Some(Lease::new(Arc::clone(self), granted)),

@@ -41,7 +41,7 @@ impl Attempt<'_> {
     }
 
     /// Makes a call that is sent ahead. It may come back and get a free slot.
-    async fn call_early(&mut self, mut lease: Lease) -> Result<Ended, Error> {
+    async fn call_early(&mut self, mut lease: Box<Lease>) -> Result<Ended, Error> {
         loop {
             let mut call = self.begin(lease);
             let early = match call.turn(&self.limits).await? {

@@ -37,13 +37,13 @@ impl<T: Drain> Drain for Answer<T> {
 pub(super) struct InFlight<R: Drain> {
     pub(super) call: CallId,
     /// The slot. `None` once the call has failed.
-    pub(super) lease: Option<Lease>,
+    pub(super) lease: Option<Box<Lease>>,
     /// The part of the result that the worker has not delivered yet. `None` once the call is over.
     pub(super) rest: Option<R>,
 }
 
 impl<R: Drain> InFlight<R> {
-    const fn with(lease: Lease, call: CallId, rest: R) -> Self {
+    const fn with(lease: Box<Lease>, call: CallId, rest: R) -> Self {
         Self {
             call,
             lease: Some(lease),
@@ -52,13 +52,13 @@ impl<R: Drain> InFlight<R> {
     }
 
     /// Returns the result of a call, and the lease on its slot.
-    pub(super) fn into_parts(mut self) -> (R, Lease) {
+    pub(super) fn into_parts(mut self) -> (R, Box<Lease>) {
         let rest = self.rest.take().expect("the call is not over");
         (rest, self.take())
     }
 
     /// Ends the call; the lease frees the slot.
-    pub(super) fn take(&mut self) -> Lease {
+    pub(super) fn take(&mut self) -> Box<Lease> {
         self.rest = None;
         self.lease.take().expect("the call is not over")
     }
@@ -74,18 +74,22 @@ impl<R: Drain> InFlight<R> {
     /// Cancels the call, or takes it back before its turn. Its slot is free when its tool has
     /// ended.
     pub(super) fn abandon(&mut self, outcome: Outcome) {
-        if let Some((mut lease, rest)) = self.lease.take().zip(self.rest.take()) {
-            if lease.is_own() {
-                abandon::spawn(lease, self.call, outcome, rest.drain());
-            } else {
-                withdraw::withdraw(lease, self.call, outcome, rest.drain());
-            }
+        let Some(rest) = self.rest.take() else {
+            return;
+        };
+        let Some(mut lease) = self.lease.take() else {
+            return;
+        };
+        if lease.is_own() {
+            abandon::spawn(lease, self.call, outcome, rest.drain());
+        } else {
+            withdraw::withdraw(lease, self.call, outcome, rest.drain());
         }
     }
 }
 
 impl<T: Drain> InFlight<Answer<T>> {
-    pub(super) const fn new(lease: Lease, call: CallId, future: WorkerFuture<T>) -> Self {
+    pub(super) const fn new(lease: Box<Lease>, call: CallId, future: WorkerFuture<T>) -> Self {
         Self::with(lease, call, Guarded(future, "call"))
     }
 

@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// Waits for a worker without other calls, as long as a call may wait in the queue.
-    async fn isolate(self: &Arc<Self>, (until, after): Limit) -> Result<Lease, Error> {
+    async fn isolate(self: &Arc<Self>, (until, after): Limit) -> Result<Box<Lease>, Error> {
         self.lock().await_isolation();
         let mut waiting = IsolationWait {
             shared: Arc::clone(self),
@@ -96,7 +96,7 @@ impl Shared {
 
     /// Reserves a worker, waits until its calls have ended and takes a slot. Only one worker is
     /// reserved at a time, so that the others serve.
-    async fn empty_worker(self: &Arc<Self>) -> Result<Lease, Error> {
+    async fn empty_worker(self: &Arc<Self>) -> Result<Box<Lease>, Error> {
         let mut reservation: Option<Box<Reservation>> = None;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());

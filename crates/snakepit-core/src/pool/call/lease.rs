@@ -45,14 +45,15 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(shared: Arc<Shared>, granted: Granted) -> Self {
+    /// Boxed, because it passes through the futures of a call.
+    pub(super) fn new(shared: Arc<Shared>, granted: Granted) -> Box<Self> {
         let Granted {
             grant,
             worker,
             id,
             early,
         } = granted;
-        Self {
+        Box::new(Self {
             shared,
             grant,
             worker,
@@ -67,7 +68,7 @@ impl Lease {
             number: None,
             span: None,
             void: false,
-        }
+        })
     }
 
     /// Notes that the caller has the slot since `now`, for `items` items.

@@ -46,7 +46,7 @@ impl Waiting {
     }
 
     /// Waits for the slot, up to a moment.
-    pub(super) async fn wait(mut self, limit: Option<Limit>) -> Result<Lease, Error> {
+    pub(super) async fn wait(mut self, limit: Option<Limit>) -> Result<Box<Lease>, Error> {
         let answer = match limit {
             Some((until, _)) => timeout_at(until, self.arrival.slot()).await,
             None => Ok(self.arrival.slot().await),

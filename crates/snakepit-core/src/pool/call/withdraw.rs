@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Takes back a call that its caller has given up before its turn. Its place is free once the
 /// worker confirms that; if the worker has begun the call, it is cancelled like any other.
 pub(super) fn withdraw(
-    mut lease: Lease,
+    mut lease: Box<Lease>,
     call: CallId,
     outcome: Outcome,
     rest: impl Future<Output = Result<(), CallError>> + Send + 'static,

@@ -98,7 +98,7 @@ impl Attempt<'_> {
     }
 
     /// Starts a stream in a slot; if a worker gives it back, starts it elsewhere.
-    async fn open_in(&mut self, mut lease: Lease) -> Result<InFlight<ChunkStream>, Error> {
+    async fn open_in(&mut self, mut lease: Box<Lease>) -> Result<InFlight<ChunkStream>, Error> {
         loop {
             let shared = self.shared;
             lease.blamed = shared.blamed(&self.progress.tool, &self.args, self.options, false);
