@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deadlines::Deadlines;
 use super::event::{Event, Readiness};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::state::{
     Effects, Further, Granted, Outcome, ReadyWorker, Recall, State, Tools, Unavailable, Waiter,
 };
@@ -253,8 +253,11 @@ impl Shared {
         if ahead {
             live.let_ahead(self.slots);
         }
+        // Held over both: settings of this worker alone, made once it is ready, come later.
+        let settings = self.telemetry.lock();
         let (key, effects) = self.lock().add(live, tools)?;
-        self.telemetry.hand_on(&**worker);
+        settings::set(&**worker, &settings);
+        drop(settings);
         self.apply(effects);
         Some(key)
     }

@@ -201,6 +201,36 @@ async fn a_spare_has_the_settings_of_telemetry_before_it_takes_a_place() {
     assert_eq!(settings(), vec![Some(control); 3]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_settings_of_one_worker_hold_from_the_moment_it_is_ready() {
+    let own = TelemetryControl::off();
+    for _ in 0..50 {
+        let profile = ScriptedProfile::new(1);
+        let pool = start(config(1), &profile);
+        let (pool_of_thread, profile_of_thread, set) = (pool.clone(), profile.clone(), own.clone());
+        let setting = std::thread::spawn(move || {
+            let started = || {
+                profile_of_thread
+                    .workers()
+                    .first()
+                    .map(|one| one.id().clone())
+            };
+            while !started()
+                .is_some_and(|id| pool_of_thread.set_worker_telemetry(&id, &set).unwrap())
+            {
+                std::hint::spin_loop();
+            }
+        });
+        pool.await_ready(LONG).await.unwrap();
+        tokio::task::spawn_blocking(|| setting.join().unwrap())
+            .await
+            .unwrap();
+        // After this, the supervisor sends nothing more.
+        pool.close().await;
+        assert_eq!(profile.workers()[0].telemetry().as_ref(), Some(&own));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_spare_gets_no_calls() {
     let profile = ScriptedProfile::new(1);
