@@ -28,12 +28,12 @@ pub(crate) struct Row {
     /// Ours divided by each peer, median over the rounds.
     pub(crate) peer_ratios: BTreeMap<String, f64>,
     /// Requirements on the figure.
-    pub(crate) targets: Vec<Verdict>,
+    pub(crate) targets: Vec<TargetResult>,
 }
 
 /// One requirement, and its result.
 #[derive(Debug, Serialize)]
-pub(crate) struct Verdict {
+pub(crate) struct TargetResult {
     /// The requirement as text.
     pub(crate) target: String,
     /// The requirement is met.
@@ -109,7 +109,7 @@ impl Row {
     /// Adds a requirement. A requirement about an absent peer or floor is left out.
     #[must_use]
     pub(crate) fn target(mut self, target: Target) -> Self {
-        let verdict = match target {
+        let result = match target {
             Target::AtMost(limit) => Some((format!("<= {limit}"), self.value <= limit)),
             Target::AtLeast(limit) => Some((format!(">= {limit}"), self.value >= limit)),
             Target::FloorAtMost(times, plus) => self.ratio.zip(self.floor).map(|(ratio, floor)| {
@@ -136,7 +136,7 @@ impl Row {
                 .map(|ratio| (format!("<= {times} x {peer}"), *ratio <= times)),
         };
         self.targets
-            .extend(verdict.map(|(target, met)| Verdict { target, met }));
+            .extend(result.map(|(target, met)| TargetResult { target, met }));
         self
     }
 }
@@ -173,7 +173,7 @@ mod tests {
             .target(Target::PeerAtMost("ppe", 0.25))
             .target(Target::PeerAtLeast("loky", 2.0))
             .target(Target::AtLeast(40.0));
-        let met: Vec<_> = row.targets.iter().map(|verdict| verdict.met).collect();
+        let met: Vec<_> = row.targets.iter().map(|result| result.met).collect();
         assert_eq!(
             met,
             [true, false, true, false],

@@ -29,12 +29,12 @@ pub(crate) fn render(rows: &[Row]) -> String {
     let mut text = String::new();
     line(&mut text, &HEADS.map(str::to_owned), &widths, "");
     for (row, cells) in rows.iter().zip(&cells) {
-        let mut verdicts = String::new();
-        for verdict in &row.targets {
-            let word = if verdict.met { "ok" } else { "MISSED" };
-            let _ = write!(verdicts, "  [{word}: {}]", verdict.target);
+        let mut results = String::new();
+        for result in &row.targets {
+            let word = if result.met { "ok" } else { "MISSED" };
+            let _ = write!(results, "  [{word}: {}]", result.target);
         }
-        line(&mut text, cells, &widths, &verdicts);
+        line(&mut text, cells, &widths, &results);
     }
     text
 }

@@ -61,9 +61,9 @@ fn scheduler() -> Scheduler<()> {
 
 /// Takes a slot and gives it back.
 fn turn(scheduler: &mut Scheduler<()>, session: Option<&SessionId>) {
-    let mut ask = SlotRequest::new(session);
-    ask.affinity = Affinity::StrictQueue;
-    if let Acquire::Granted(grant) = scheduler.ask(&ask, || ()) {
+    let mut request = SlotRequest::new(session);
+    request.affinity = Affinity::StrictQueue;
+    if let Acquire::Granted(grant) = scheduler.request(&request, || ()) {
         drop(black_box(scheduler.release(grant, None)));
     }
 }

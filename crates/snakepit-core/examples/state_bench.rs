@@ -78,9 +78,9 @@ fn affinity(ids: &[&SessionId]) {
 }
 
 fn turn(scheduler: &mut Scheduler<()>, id: &SessionId, affinity: Affinity) {
-    let mut ask = SlotRequest::new(Some(id));
-    ask.affinity = affinity;
-    if let Acquire::Granted(grant) = scheduler.ask(&ask, || ()) {
+    let mut request = SlotRequest::new(Some(id));
+    request.affinity = affinity;
+    if let Acquire::Granted(grant) = scheduler.request(&request, || ()) {
         drop(black_box(scheduler.release(grant, None)));
     }
 }

@@ -21,12 +21,12 @@ mod entries;
 mod estimator;
 pub(crate) mod fair;
 mod fairness;
-mod holding;
 #[cfg(test)]
 mod model;
 mod nesting;
 mod pause;
 pub(crate) mod queue;
+mod reservation;
 mod running;
 mod slot_request;
 pub(crate) mod slots;
@@ -94,11 +94,11 @@ impl<W> Scheduler<W> {
 
     /// Takes a free slot of the session's worker. Without one, takes a slot of a least loaded
     /// worker, unless the call is strict, and else queues the call.
-    pub fn ask(&mut self, ask: &SlotRequest<'_>, waiter: impl FnOnce() -> W) -> Acquire {
-        let strict = ask.session.filter(|_| ask.affinity.is_strict());
+    pub fn request(&mut self, request: &SlotRequest<'_>, waiter: impl FnOnce() -> W) -> Acquire {
+        let strict = request.session.filter(|_| request.affinity.is_strict());
         let mut line = Line::Any;
         if let Some(session) = strict {
-            let Ok(home) = self.strict.get_or_remember(session, ask.now) else {
+            let Ok(home) = self.strict.get_or_remember(session, request.now) else {
                 return Acquire::TooManyBindings;
             };
             match home {
@@ -108,49 +108,54 @@ impl<W> Scheduler<W> {
                     }
                 }
                 Some(key) => match self.slots.take_from(key) {
-                    Some(grant) => return self.began(ask, grant),
-                    None if ask.affinity == Affinity::StrictFailFast => return Acquire::Busy(key),
+                    Some(grant) => return self.began(request, grant),
+                    None if request.affinity == Affinity::StrictFailFast => {
+                        return Acquire::Busy(key);
+                    }
                     None => line = Line::Of(key),
                 },
                 None => {}
             }
         }
         if line == Line::Any
-            && let Some(grant) = self.take_any(ask.session, strict.is_some())
+            && let Some(grant) = self.take_any(request.session, strict.is_some())
         {
-            return self.began(ask, grant);
+            return self.began(request, grant);
         }
-        if let Some(grant) = self.take_nested(ask.ancestors) {
+        if let Some(grant) = self.take_nested(request.ancestors) {
             return Acquire::Granted(grant);
         }
-        if !ask.ancestors.is_empty() && self.would_deadlock(ask, line) {
+        if !request.ancestors.is_empty() && self.would_deadlock(request, line) {
             return Acquire::Deadlock;
         }
-        if ask.bounded
-            && let Some(bound) = self.queue.broken(ask).or_else(|| self.too_long(ask, line))
+        if request.bounded
+            && let Some(bound) = self
+                .queue
+                .broken(request)
+                .or_else(|| self.too_long(request, line))
         {
             return Acquire::Full(bound);
         }
-        self.nesting.enter(ask.ancestors);
+        self.nesting.enter(request.ancestors);
         let waiting = Waiting {
             waiter: waiter(),
-            session: ask.session.cloned(),
+            session: request.session.cloned(),
             strict: strict.is_some(),
-            ancestors: ask.ancestors.into(),
-            bytes: ask.bytes,
-            ahead: ask.ahead,
+            ancestors: request.ancestors.into(),
+            bytes: request.bytes,
+            ahead: request.ahead,
         };
-        let ticket = self.queue.push(line, ask, waiting);
+        let ticket = self.queue.push(line, request, waiting);
         self.note_peak();
         Acquire::Queued(ticket)
     }
 
     /// Notes that a call got a slot without waiting.
-    fn began(&mut self, ask: &SlotRequest<'_>, grant: Grant) -> Acquire {
+    fn began(&mut self, request: &SlotRequest<'_>, grant: Grant) -> Acquire {
         self.estimator.granted();
         self.note_peak();
         if let Some(fair) = self.queue.fair() {
-            let flow = fair.flow(ask);
+            let flow = fair.flow(request);
             fair.charge_now(flow, grant);
         }
         Acquire::Granted(grant)
@@ -161,9 +166,9 @@ impl<W> Scheduler<W> {
     }
 
     /// Returns the bound if the call would wait too long. `None` if it waits for a certain worker.
-    fn too_long(&self, ask: &SlotRequest<'_>, line: Line) -> Option<QueueBound> {
-        let patience = ask.patience.filter(|_| line == Line::Any)?;
-        let (ahead, slots) = (self.queue.ahead(ask), self.slots.capacity());
+    fn too_long(&self, request: &SlotRequest<'_>, line: Line) -> Option<QueueBound> {
+        let patience = request.patience.filter(|_| line == Line::Any)?;
+        let (ahead, slots) = (self.queue.ahead(request), self.slots.capacity());
         let next = |now| self.next_free(now);
         let estimate = self.estimator.too_long(ahead, slots, patience, next)?;
         Some(QueueBound::Wait { estimate })

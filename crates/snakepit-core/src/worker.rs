@@ -177,13 +177,13 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Gives back all calls that the worker has not begun: each of them ends with
+    /// Recalls all calls that the worker has not begun: each of them ends with
     /// [`CallError::NotBegun`], and never runs. The others continue. The pool calls this if a call
     /// that cannot be stopped blocks the worker, and makes the returned calls elsewhere.
     ///
     /// # Cancel safety
     /// If the future is dropped, calls may have been taken back whose futures do not end.
-    async fn give_back(&self) {}
+    async fn recall_all(&self) {}
 
     /// Returns the bytes of memory of all its processes together. `None` if unknown.
     ///

@@ -1,4 +1,4 @@
-//! Checks of the machine on which hosts run. Each check tries the feature itself; it has a verdict
+//! Checks of the machine on which hosts run. Each check tries the feature itself; it has a status
 //! and, if something is wrong, one thing to do.
 
 mod kernel;
@@ -10,10 +10,10 @@ use std::path::Path;
 use serde::Serialize;
 use snakepit_registry::{Registry, Support};
 
-/// The verdict of a check.
+/// The status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum CheckStatus {
     /// Nothing to do.
     Ok,
     /// The feature works, with a drawback.
@@ -28,8 +28,8 @@ pub enum Verdict {
 pub struct Check {
     /// Name of the check.
     pub name: &'static str,
-    /// Verdict.
-    pub verdict: Verdict,
+    /// Status.
+    pub status: CheckStatus,
     /// The facts that were found.
     pub detail: String,
     /// One thing to do. `None` if there is nothing to do.
@@ -40,19 +40,19 @@ pub struct Check {
 impl Check {
     /// Creates the result of a check that found no problem.
     pub fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Ok, detail, None)
+        Self::new(name, CheckStatus::Ok, detail, None)
     }
 
     /// Creates the result of a check.
     pub fn new(
         name: &'static str,
-        verdict: Verdict,
+        status: CheckStatus,
         detail: impl Into<String>,
         help: Option<String>,
     ) -> Self {
         Self {
             name,
-            verdict,
+            status,
             detail: detail.into(),
             help,
         }
@@ -79,12 +79,12 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match self.verdict {
-            Verdict::Ok => "ok     ",
-            Verdict::Warning => "warning",
-            Verdict::Failed => "FAILED ",
+        let status = match self.status {
+            CheckStatus::Ok => "ok     ",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Failed => "FAILED ",
         };
-        write!(f, "{verdict}  {:<15} {}", self.name, self.detail)?;
+        write!(f, "{status}  {:<15} {}", self.name, self.detail)?;
         match &self.help {
             Some(help) => write!(f, "\n         help: {help}"),
             None => Ok(()),
@@ -104,7 +104,7 @@ mod tests {
             "ok       open files      the limit is 4096"
         );
         let help = Some("raise it".to_owned());
-        let check = Check::new("open files", Verdict::Failed, "none", help);
+        let check = Check::new("open files", CheckStatus::Failed, "none", help);
         assert!(check.to_string().ends_with("none\n         help: raise it"));
     }
 
@@ -124,7 +124,9 @@ mod tests {
         ];
         assert_eq!(names, expected);
         assert!(
-            checks.iter().all(|check| check.verdict != Verdict::Failed),
+            checks
+                .iter()
+                .all(|check| check.status != CheckStatus::Failed),
             "{checks:?}"
         );
         assert!(!dir.exists());

@@ -77,7 +77,7 @@ pub use admin::{
     PROTOCOL, Profiled, Recorded, RunningHost, WorkerStacks,
 };
 #[cfg(feature = "admin")]
-pub use doctor::{Check, Verdict};
+pub use doctor::{Check, CheckStatus};
 pub use error_report::ErrorReport;
 pub use explain::Explanation;
 pub use finding::{Finding, Severity};

@@ -4,10 +4,10 @@
 //! A program that can start workers gathers the figures; the conclusions are pure functions of
 //! them.
 
+mod breakpoint;
 mod limits;
 mod render;
 mod usage;
-mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -15,9 +15,9 @@ mod tests;
 use serde::Serialize;
 
 use crate::Machine;
+pub use breakpoint::Breakpoint;
 pub use limits::{Limit, Usage, WorkerCost};
 pub use render::render_scaling;
-pub use verdict::Breakpoint;
 
 /// Figures of a machine, and the results of trials on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -133,7 +133,7 @@ impl WorkerProfile for CommandProfile {
         let state = self.state.as_ref().or(context.state.as_ref());
         let worker = launch::launch(&self.shared, state, &context).await?;
         if let Some(state) = state {
-            self.shared.sessions.tell(&worker, state);
+            self.shared.sessions.report(&worker, state);
         }
         Ok(worker)
     }

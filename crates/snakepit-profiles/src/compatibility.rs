@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{LibraryCheck, Threading, Verdict};
+pub use check::{LibraryCheck, Suitability, Threading};
 pub use report::CompatibilityReport;
 
 use crate::installed::normal;

@@ -62,7 +62,7 @@ pub use child::Process;
 #[cfg(feature = "command")]
 pub use command::{CommandConfig, CommandProfile, CommandRuntime, Readiness};
 pub use compatibility::{
-    Compatibility, CompatibilityReport, Library, LibraryCheck, Safety, Threading, Verdict,
+    Compatibility, CompatibilityReport, Library, LibraryCheck, Safety, Suitability, Threading,
 };
 pub use config::{EventLoop, PythonConfig, ThreadSafetyChecks};
 pub use factory::{ProfileContext, ProfileFactory};

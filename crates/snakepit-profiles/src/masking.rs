@@ -1,5 +1,5 @@
-//! The secrets of one worker, and the masking of them in everything that it tells about itself and
-//! its code.
+//! The secrets of one worker, and the masking of them in everything that it reports about itself
+//! and its code.
 //!
 //! Each text of a worker enters the host in one of five ways, and each is masked there: lines of
 //! its output (`output.rs`), errors (where the link decodes them, with [`Mask`]), the description

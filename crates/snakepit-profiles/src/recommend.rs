@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::compatibility::{Compatibility, LibraryCheck, Safety, Threading, Verdict};
+use crate::compatibility::{Compatibility, LibraryCheck, Safety, Suitability, Threading};
 use crate::{Installed, Interpreter};
 
 /// Threads for work that waits: a waiting thread costs its stack and little else.
@@ -117,11 +117,11 @@ fn recommend<S: AsRef<str>>(
     };
     let known = Compatibility::known();
     let report = known.report(libraries, ProfileKind::Thread, interpreter, installed);
-    if report.worst() >= Verdict::Unknown {
+    if report.worst() >= Suitability::Unknown {
         let worst = report.with(report.worst()).map(quoted).collect::<Vec<_>>();
         let list = worst.join(", ");
         return process(match report.worst() {
-            Verdict::Unsafe => format!("threads must not use {list} concurrently"),
+            Suitability::Unsafe => format!("threads must not use {list} concurrently"),
             _ => format!("the thread safety of {list} is unknown"),
         });
     }

@@ -269,7 +269,7 @@ fn sweep_in_background(registry: Registry, events: Events) {
             let (mut killed, mut leftover) = (0, 0);
             let swept = registry.sweep_twice(SECOND_SWEEP, |report| {
                 log_sweep(report);
-                cleanup::tell_orphans(&events, report);
+                cleanup::report_orphans(&events, report);
                 killed += report.killed();
                 leftover += cleanup::leftover(report);
             });

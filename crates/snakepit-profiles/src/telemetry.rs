@@ -165,7 +165,7 @@ impl Reports {
             self.dropped
                 .add(reason, all.saturating_sub(self.add_counters(head)));
             if self.ended.load(Ordering::SeqCst) {
-                self.tell_dropped();
+                self.report_dropped();
             }
         }
     }
@@ -190,7 +190,7 @@ impl Reports {
             });
         });
         if catch_unwind(add).is_err() {
-            self.tell_panic();
+            self.report_panic();
         }
         added
     }
@@ -202,7 +202,7 @@ impl Reports {
         self.dropped.add(Reason::RecorderFailed, all);
     }
 
-    fn tell_panic(&self) {
+    fn report_panic(&self) {
         tracing::error!(
             target: TARGET,
             pool = %self.pool,
@@ -237,7 +237,7 @@ impl Reports {
         // If the queue is full, the reader reports them after the worker's last frame, if any.
         let full = self.way.way.try_send(last).is_err();
         if full && self.waiting.load(Ordering::SeqCst) == 0 {
-            self.tell_dropped();
+            self.report_dropped();
         }
     }
 
@@ -247,7 +247,7 @@ impl Reports {
         }
     }
 
-    fn tell_dropped(&self) {
+    fn report_dropped(&self) {
         for (reason, records) in self.dropped.take() {
             self.events.publish(Event::TelemetryDropped {
                 pool: self.pool.clone(),
@@ -295,12 +295,12 @@ fn read_all(jobs: &Receiver<Job>) {
                 reports.done(size);
             }
             if reports.ended.load(Ordering::SeqCst) {
-                reports.tell_dropped();
+                reports.report_dropped();
             }
         }));
         let read = read.and(counted);
         if read.is_err() {
-            reports.tell_panic();
+            reports.report_panic();
         }
     }
 }
@@ -344,13 +344,13 @@ impl Reports {
         });
         drop(keys);
         self.dropped.missing(missing);
-        self.tell_dropped_once();
+        self.report_dropped_once();
     }
 
     /// Reports dropped records, at most once per second.
-    fn tell_dropped_once(&self) {
+    fn report_dropped_once(&self) {
         if self.dropped.is_some() && !std::mem::replace(&mut self.second().reported, true) {
-            self.tell_dropped();
+            self.report_dropped();
         }
     }
 

@@ -14,7 +14,7 @@ use snakepit_core::worker::{
     CallError, ChunkStream, ItemResult, Pulse, StartContext, Stopped, TelemetryControl, Worker,
     WorkerExit, WorkerInfo,
 };
-use snakepit_grpc::link::{ControlClient, LinkClient};
+use snakepit_grpc::link::{ControlClient, LinkClient, LinkEnd};
 use tokio::task::JoinSet;
 
 use crate::child::Process;
@@ -68,7 +68,7 @@ impl PythonWorker {
         watching.spawn({
             let (control, context) = (Arc::clone(&control), context.clone());
             let reports = Arc::clone(&reports);
-            async move { tell_of_gil(&control, &context, &reports).await }
+            async move { report_gil(&control, &context, &reports).await }
         });
         watching.spawn({
             let (slots, control) = (Arc::clone(&slots), Arc::clone(&control));
@@ -146,7 +146,7 @@ impl PythonWorker {
 }
 
 /// Emits an event if a module enables the GIL, so that slots no longer run in parallel.
-async fn tell_of_gil(control: &ControlClient, context: &StartContext, reports: &Reports) {
+async fn report_gil(control: &ControlClient, context: &StartContext, reports: &Reports) {
     let Some(module) = reports.secrets.masked(control.gil_enabled().await) else {
         return;
     };
@@ -158,8 +158,8 @@ async fn tell_of_gil(control: &ControlClient, context: &StartContext, reports: &
 }
 
 /// Ends a worker that has lost a connection: kills it unless it exits by itself.
-async fn end_with_link(reason: Arc<str>, process: &Process) {
-    if !reason.starts_with("broke the protocol") {
+async fn end_with_link(end: LinkEnd, process: &Process) {
+    if matches!(end, LinkEnd::Lost(_)) {
         let exited = tokio::time::timeout(EXIT_AFTER_LINK, process.exited()).await;
         if exited.is_ok() {
             return;
@@ -167,7 +167,7 @@ async fn end_with_link(reason: Arc<str>, process: &Process) {
     }
     // A worker whose end was requested has its own grace.
     if !process.is_stopping() {
-        process.kill_for(&reason);
+        process.kill_for(end.reason());
     }
 }
 
@@ -256,19 +256,19 @@ impl Worker for PythonWorker {
     async fn recall(&self, slot: Slot, call: CallId) -> bool {
         let back = self.control.recall(slot, call).await;
         if back && let Ok(link) = self.slot(slot) {
-            link.give_back(call);
+            link.end_recalled(call);
         }
         back
     }
 
-    async fn give_back(&self) {
+    async fn recall_all(&self) {
         let slots = self.slots.iter().enumerate();
         let calls = slots.flat_map(|(index, link)| {
             let slot = Slot(u16::try_from(index).unwrap_or(u16::MAX));
             let calls = link.calls().into_iter();
             calls.map(move |call| async move {
                 if self.control.recall(slot, call).await {
-                    link.give_back(call);
+                    link.end_recalled(call);
                 }
             })
         });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Error;
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     closed: bool,
     /// Number of spawns in progress.
     inside: usize,
@@ -15,7 +15,7 @@ struct State {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Gate {
 pub(crate) struct Passage<'a>(&'a Gate);
 
 impl Gate {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -75,7 +75,7 @@ pub struct Observation {
 
 /// The result of comparing a process with a recorded identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Ownership {
     /// The process is the recorded one, beyond doubt.
     Ours,
     /// The process is the recorded one as far as can be seen: its environment cannot be read, and
@@ -108,30 +108,30 @@ impl ProcessIdentity {
     /// Compares a record with an observed process. Matching numbers are never enough: the process
     /// must carry the cookie or its stamp, or its environment must be unreadable while everything
     /// else matches. Pure. The order of the rules is part of the contract.
-    pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Verdict {
+    pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Ownership {
         let now = &seen.identity;
         if self.pid != now.pid {
-            return Verdict::Stranger;
+            return Ownership::Stranger;
         }
         let inodes = self.pidfs_inode.zip(now.pidfs_inode);
         let unique = inodes.is_some();
         if inodes.is_some_and(|(recorded, found)| recorded != found)
             || self.start_ticks != now.start_ticks
         {
-            return Verdict::Stranger;
+            return Ownership::Stranger;
         }
         let program = self.exe.is_some() && self.exe == now.exe;
         match &seen.cookies {
-            Some(cookies) if cookies.contains(&cookie) => Verdict::Ours,
-            _ if seen.stamp == Some(Stamp::of(cookie)) => Verdict::Ours,
+            Some(cookies) if cookies.contains(&cookie) => Ownership::Ours,
+            _ if seen.stamp == Some(Stamp::of(cookie)) => Ownership::Ours,
             // A program can overwrite its environment, and a record can hold the numbers of a
             // process that was never ours: nothing is proven either way.
-            Some(cookies) if cookies.is_empty() => Verdict::Unknown,
-            Some(_) => Verdict::Stranger,
+            Some(cookies) if cookies.is_empty() => Ownership::Unknown,
+            Some(_) => Ownership::Stranger,
             None if self.uid == now.uid && self.pgid == now.pgid && (unique || program) => {
-                Verdict::OursByReducedRule
+                Ownership::OursByReducedRule
             }
-            None => Verdict::Unknown,
+            None => Ownership::Unknown,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::foreign_run::{Access, ForeignRun};
-use crate::identity::{Scene, Verdict};
+use crate::identity::{Ownership, Scene};
 use crate::lost;
 use crate::plan::{Evidence, LeftAlone, Target, plan};
 use crate::record::{ProcessState, Record};
@@ -227,9 +227,9 @@ fn lives(record: &Record, table: &dyn ProcessTable) -> Option<bool> {
         return Some(false);
     };
     match identity.judge(record.cookie, &seen) {
-        Verdict::Ours | Verdict::OursByReducedRule => Some(true),
-        Verdict::Stranger => Some(false),
-        Verdict::Unknown => None,
+        Ownership::Ours | Ownership::OursByReducedRule => Some(true),
+        Ownership::Stranger => Some(false),
+        Ownership::Unknown => None,
     }
 }
 

@@ -154,7 +154,7 @@ pub use data_dir::{SOCKET_NAME, is_usable};
 pub use error::{DirProblem, Distrust, Error, Limit, SpawnProblem};
 pub use escalation::{Escalation, Seen, Step};
 pub use host_run::HostRun;
-pub use identity::{Observation, ProcessIdentity, Scene, Verdict};
+pub use identity::{Observation, Ownership, ProcessIdentity, Scene};
 pub use inspect::{RunReport, RunState, WorkerReport, WouldKill};
 pub use killer::KillOutcome;
 pub use launch::HOST_PID_VAR;

@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::cookie::Cookie;
-use crate::identity::{ProcessIdentity, Verdict};
+use crate::identity::{Ownership, ProcessIdentity};
 use crate::pidfd::Scope;
 use crate::record::Record;
 use crate::run_id::RunId;
@@ -101,7 +101,7 @@ impl Target {
         Ok(match &self.proof {
             Proof::Recorded(identity, cookie) => matches!(
                 identity.judge(*cookie, &seen),
-                Verdict::Ours | Verdict::OursByReducedRule
+                Ownership::Ours | Ownership::OursByReducedRule
             ),
             Proof::Run(run) => {
                 let cookies = seen.cookies.as_deref().unwrap_or_default();
@@ -284,8 +284,8 @@ fn by_identity(
         return Ok(false);
     };
     let evidence = match identity.judge(record.cookie, &seen) {
-        Verdict::Stranger => return Ok(false),
-        Verdict::Unknown => {
+        Ownership::Stranger => return Ok(false),
+        Ownership::Unknown => {
             plan.left.push(LeftAlone {
                 pid,
                 worker_id,
@@ -293,8 +293,8 @@ fn by_identity(
             });
             return Ok(true);
         }
-        Verdict::Ours => Evidence::Identity,
-        Verdict::OursByReducedRule => Evidence::ReducedIdentity,
+        Ownership::Ours => Evidence::Identity,
+        Ownership::OursByReducedRule => Evidence::ReducedIdentity,
     };
     if !record.cookie.dependent() && reach != Reach::Independent {
         plan.left.push(LeftAlone {

@@ -77,12 +77,12 @@ pub(crate) struct RunDir {
     data: PathBuf,
     path: PathBuf,
     meta: RunMeta,
-    state: Mutex<State>,
+    state: Mutex<DirectoryState>,
 }
 
 /// The state of the directory.
 #[derive(Debug)]
-struct State {
+struct DirectoryState {
     parts: Parts,
     /// The reason the directory is incomplete and could not be restored.
     problem: Option<String>,
@@ -108,7 +108,7 @@ impl RunDir {
         let id = RunId::random().map_err(|e| Error::io("name a run in", data.path(), e))?;
         let meta = RunMeta::of_this_process(id, scene);
         let parts = Parts::create(data, &meta)?;
-        let state = State {
+        let state = DirectoryState {
             parts,
             problem: None,
             removed: false,
@@ -121,7 +121,7 @@ impl RunDir {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DirectoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -189,7 +189,7 @@ impl Snakepit {
         self.inner.host.run()
     }
 
-    /// Returns the id of that run, as `snakepit orphans` shows it.
+    /// Returns the id of the host's run, as `snakepit orphans` shows it.
     #[cfg(feature = "process")]
     pub fn run_id(&self) -> Option<String> {
         Some(self.run()?.registry().run_id().to_string())

@@ -31,7 +31,7 @@ use crate::link::wake::{Ready, Wake};
 use crate::process::clock;
 pub(crate) use outcome::{Failure, Outcome, Waited};
 pub(crate) use state::Port;
-use state::{Open, State};
+use state::{Open, ReaderState};
 
 /// Largest number of requests that the host answers at the same time; further ones wait in a queue.
 const MAX_OPEN: usize = 64;
@@ -45,7 +45,7 @@ pub(crate) struct Link {
     pub(crate) outbox: Arc<Outbox>,
     /// The reading side.
     way: Way,
-    state: Mutex<State>,
+    state: Mutex<ReaderState>,
     changed: Condvar,
 }
 
@@ -186,7 +186,8 @@ impl Link {
         None
     }
 
-    /// Forgets a request without waiters. Returns whether its call runs: the host must be told.
+    /// Forgets a request without waiters. Returns true if its call runs, so that the
+    /// host must be notified.
     pub(crate) fn give_up(&self, number: u64) -> bool {
         let mut state = self.lock();
         state.forget(number);
@@ -254,14 +255,14 @@ impl Link {
         }
     }
 
-    fn put_back(&self, state: &mut State, reader: Box<Reader>) {
+    fn put_back(&self, state: &mut ReaderState, reader: Box<Reader>) {
         state.reader = Some(reader);
         if state.over || state.open.iter().any(|open| open.port.is_none()) {
             self.changed.notify_all();
         }
     }
 
-    fn end(&self, state: &mut State) {
+    fn end(&self, state: &mut ReaderState) {
         state.gone = true;
         state.fail(Failure::HostGone);
         self.changed.notify_all();
@@ -352,7 +353,7 @@ impl Link {
         Ok(led)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReaderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -49,7 +49,7 @@ events! {
     /// The tool of an abandoned call has ended.
     CallStopped "call.stopped" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, step: &'static str, duration_us: u64 }
     /// A worker returned a call that it had not started; another worker gets it.
-    CallGivenBack "call.given_back" DEBUG { pool: PoolName, call: CallId, tool: Arc<str> }
+    CallRecalled "call.recalled" DEBUG { pool: PoolName, call: CallId, tool: Arc<str> }
     /// A call that may have caused the death of a worker is retried alone on a worker.
     CallIsolated "call.isolated" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str> }
     /// A call has killed too many workers and is rejected for a while.

@@ -105,7 +105,7 @@ pub enum CircuitState {
 }
 
 #[derive(Debug)]
-enum State {
+enum Circuit {
     Closed {
         /// Moments of failures within the window, oldest first; too few to open the circuit.
         failures: VecDeque<Instant>,
@@ -125,7 +125,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     policy: BreakerPolicy,
-    state: State,
+    state: Circuit,
 }
 
 impl Breaker {
@@ -133,31 +133,31 @@ impl Breaker {
         let failures = VecDeque::new();
         Self {
             policy,
-            state: State::Closed { failures },
+            state: Circuit::Closed { failures },
         }
     }
 
     /// Returns true if the next call makes the circuit half open.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        matches!(self.state, State::Open { until } if now >= until)
+        matches!(self.state, Circuit::Open { until } if now >= until)
     }
 
     /// Accepts a call, or returns the time after which to retry. Each half-open period gets the
     /// next `number`.
     pub(crate) fn admit(&mut self, now: Instant, number: &mut u64) -> Result<Permit, Duration> {
-        if let State::Open { until } = self.state {
+        if let Circuit::Open { until } = self.state {
             if now < until {
                 return Err(until - now);
             }
             *number += 1;
-            self.state = State::HalfOpen {
+            self.state = Circuit::HalfOpen {
                 number: *number,
                 under_way: 0,
                 answered: 0,
             };
         }
         match &mut self.state {
-            State::HalfOpen {
+            Circuit::HalfOpen {
                 number,
                 under_way,
                 answered,
@@ -180,13 +180,13 @@ impl Breaker {
         now: Instant,
     ) -> Option<Change> {
         match (&mut self.state, permit) {
-            (State::Closed { failures }, Permit::Call) if evidence == CallEvidence::Failed => {
+            (Circuit::Closed { failures }, Permit::Call) if evidence == CallEvidence::Failed => {
                 expire(failures, self.policy.window, now);
                 failures.push_back(now);
                 (failures.len() >= self.policy.failures as usize).then(|| self.open(now))
             }
             (
-                State::HalfOpen {
+                Circuit::HalfOpen {
                     number,
                     under_way,
                     answered,
@@ -202,7 +202,7 @@ impl Breaker {
                 let closes = *answered == self.policy.probes;
                 closes.then(|| {
                     let failures = VecDeque::new();
-                    self.state = State::Closed { failures };
+                    self.state = Circuit::Closed { failures };
                     Change::Closed
                 })
             }
@@ -213,23 +213,23 @@ impl Breaker {
 
     fn open(&mut self, now: Instant) -> Change {
         let until = now + self.policy.cool_down;
-        self.state = State::Open { until };
+        self.state = Circuit::Open { until };
         Change::Opened
     }
 
     /// Returns the state of the circuit.
     pub(crate) fn state(&self, now: Instant) -> CircuitState {
         match self.state {
-            State::Closed { .. } => CircuitState::Closed,
-            State::Open { until } if now < until => CircuitState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => CircuitState::HalfOpen,
+            Circuit::Closed { .. } => CircuitState::Closed,
+            Circuit::Open { until } if now < until => CircuitState::Open,
+            Circuit::Open { .. } | Circuit::HalfOpen { .. } => CircuitState::HalfOpen,
         }
     }
 
     /// Returns true if the circuit does not differ from a new one.
     pub(crate) fn is_new(&mut self, now: Instant) -> bool {
         match &mut self.state {
-            State::Closed { failures } => {
+            Circuit::Closed { failures } => {
                 expire(failures, self.policy.window, now);
                 failures.is_empty()
             }

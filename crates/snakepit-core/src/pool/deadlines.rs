@@ -50,7 +50,7 @@ struct Entry {
     after: Duration,
 }
 
-/// A deadline that is watched until this is dropped.
+/// A watched deadline. Dropping it ends the watch.
 pub(super) struct Watched {
     deadlines: Arc<Deadlines>,
     key: Key,

@@ -50,7 +50,7 @@ pub(super) async fn closed(worker: Arc<dyn Worker>) -> WorkerExit {
     }
 }
 
-/// Tells a worker the reason for its end.
+/// Reports the reason for its end to a worker.
 pub(super) fn will_end(worker: &dyn Worker, why: &str) {
     catch_unwind(AssertUnwindSafe(|| worker.will_end(why))).ok();
 }
@@ -95,8 +95,8 @@ pub(super) async fn recall(worker: &dyn Worker, slot: Slot, call: CallId) -> boo
 }
 
 /// Makes a worker return all calls that it has not begun.
-pub(super) async fn give_back(worker: &dyn Worker) {
-    let back = AssertUnwindSafe(async { worker.give_back().await }).catch_unwind();
+pub(super) async fn recall_all(worker: &dyn Worker) {
+    let back = AssertUnwindSafe(async { worker.recall_all().await }).catch_unwind();
     // If it panics, its calls stay with it.
     back.await.ok();
 }

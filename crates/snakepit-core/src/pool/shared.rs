@@ -16,7 +16,7 @@ use super::deadlines::Deadlines;
 use super::event::{Event, Readiness};
 use super::settings::{self, Settings};
 use super::state::{
-    Effects, Further, Granted, Outcome, ReadyWorker, Recall, State, Tools, Unavailable, Waiter,
+    Effects, Further, Granted, Outcome, PoolCore, ReadyWorker, Recall, Tools, Unavailable, Waiter,
 };
 use super::{PoolConfig, errors, foreign};
 use crate::call::{CallObserver, PoolMark};
@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     events: mpsc::UnboundedSender<Event>,
     /// Wakes a call that waits for a worker of its own.
     pub(super) changed: Notify,
-    state: Mutex<State>,
+    state: Mutex<PoolCore>,
 }
 
 impl Shared {
@@ -71,7 +71,7 @@ impl Shared {
             .map_or_else(Events::new, |state| state.events().clone());
         let sessions = host.map(|state| state.sessions().clone());
         let (tasks, slots) = (TaskTracker::new(), profile.slots().get());
-        let state = State::new(&config, slots, sessions.as_ref());
+        let state = PoolCore::new(&config, slots, sessions.as_ref());
         let shared = Self {
             has_policies: config.has_policies(),
             config,
@@ -95,13 +95,13 @@ impl Shared {
     }
 
     /// No foreign code runs under the lock, so a panic cannot leave the state half changed.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, PoolCore> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, and applies the effects once the lock is released.
     #[inline]
-    pub(super) fn change(&self, change: impl FnOnce(&mut State) -> Effects) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut PoolCore) -> Effects) {
         let effects = change(&mut self.lock());
         self.apply(effects);
     }

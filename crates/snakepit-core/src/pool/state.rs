@@ -37,12 +37,12 @@ use crate::id::WorkerId;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
 use crate::schedule::{Fairness, Rules, Scheduler, Ticket};
 use crate::state::Sessions;
-pub(crate) use admission::{Admission, Answer, Load, Refusal, Unavailable};
+pub(crate) use admission::{Admission, Load, Placement, Refusal, Unavailable};
 pub(crate) use claim::Claimed;
 pub(crate) use effects::{Effects, Further};
 pub(crate) use granted::{Early, Granted};
 pub use health::{HealthState, HealthStatus};
-pub(crate) use heartbeat::{Answer as HeartbeatAnswer, HeartbeatChange};
+pub(crate) use heartbeat::{HeartbeatAnswer, HeartbeatChange};
 pub use heartbeat::{HeartbeatState, HeartbeatStatus};
 pub(crate) use isolation::Isolation;
 pub(crate) use liveness::{Asked, CheckedWorker};
@@ -59,7 +59,7 @@ pub(crate) use workers::{ReadyWorker, Spare};
 pub(crate) type Waiter = oneshot::Sender<Result<Granted, Error>>;
 
 /// Slots, workers, policies and counters of one pool.
-pub(crate) struct State {
+pub(crate) struct PoolCore {
     /// Slots of each worker.
     slots: u16,
     scheduler: Scheduler<Waiter>,
@@ -86,7 +86,7 @@ pub(crate) struct State {
     tools: Option<Arc<Tools>>,
 }
 
-impl State {
+impl PoolCore {
     /// Creates the state of a pool without workers. `sessions` are those of its calls.
     pub(crate) fn new(config: &PoolConfig, slots: u16, sessions: Option<&Sessions>) -> Self {
         let mut rules = Rules {

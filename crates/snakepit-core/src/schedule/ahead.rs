@@ -129,7 +129,7 @@ impl Place {
 }
 
 impl Ahead {
-    const fn call_back(&mut self, slot: Slot) -> (Slot, CallId) {
+    const fn recall(&mut self, slot: Slot) -> (Slot, CallId) {
         self.called_back = true;
         (slot, self.call)
     }
@@ -193,7 +193,7 @@ impl<W> Scheduler<W> {
 
     /// Calls back the calls behind a call that is to be cancelled. Nothing more is sent there
     /// before that call is over.
-    pub fn call_back_behind(&mut self, grant: Grant) -> Vec<(Slot, CallId)> {
+    pub fn recall_behind(&mut self, grant: Grant) -> Vec<(Slot, CallId)> {
         let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
             return Vec::new();
         };
@@ -204,25 +204,25 @@ impl<W> Scheduler<W> {
         };
         place.cancelled.push(grant.turn);
         let behind = place.ahead.range_mut(first..);
-        behind.map(|one| one.call_back(grant.slot)).collect()
+        behind.map(|one| one.recall(grant.slot)).collect()
     }
 
     /// Calls back all calls ahead of their turn in the slots of a worker, except those that were
     /// called back before. The caller must have ensured that no more are sent.
-    pub fn call_back(&mut self, key: WorkerKey) -> Vec<(Slot, CallId)> {
+    pub fn recall(&mut self, key: WorkerKey) -> Vec<(Slot, CallId)> {
         let Some(entry) = self.slots.entry_mut(key) else {
             return Vec::new();
         };
         let mut calls = Vec::new();
         for (slot, place) in (0..).map(Slot).zip(&mut entry.places) {
             let ahead = place.ahead.iter_mut().filter(|one| !one.called_back);
-            calls.extend(ahead.map(|one| one.call_back(slot)));
+            calls.extend(ahead.map(|one| one.recall(slot)));
         }
         calls
     }
 
     /// Returns true if the call of this grant was called back while it was ahead of its turn.
-    pub fn is_called_back(&self, grant: Grant) -> bool {
+    pub fn is_recalled(&self, grant: Grant) -> bool {
         self.slots.place(grant).is_some_and(|place| {
             let at = place.position(grant);
             let behind = at.is_some_and(|at| place.ahead[at].called_back);

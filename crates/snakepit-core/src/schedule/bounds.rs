@@ -94,18 +94,18 @@ impl Bounds {
 
     /// Returns the bound that a call would exceed in addition to `queued` others. A single call may
     /// have any size.
-    pub(crate) fn broken(&self, ask: &SlotRequest<'_>, queued: usize) -> Option<QueueBound> {
+    pub(crate) fn broken(&self, request: &SlotRequest<'_>, queued: usize) -> Option<QueueBound> {
         if queued >= self.calls {
             return Some(QueueBound::Calls { limit: self.calls });
         }
         let bytes = self.queued_bytes;
-        if bytes > 0 && bytes.saturating_add(ask.bytes) > self.bytes {
+        if bytes > 0 && bytes.saturating_add(request.bytes) > self.bytes {
             return Some(QueueBound::Bytes {
                 queued: bytes,
                 limit: self.bytes,
             });
         }
-        let (session, limit) = (ask.session?, self.session?);
+        let (session, limit) = (request.session?, self.session?);
         let own = self.sessions.get(session).copied().unwrap_or(0);
         (own >= limit).then(|| QueueBound::Session {
             session: session.clone(),

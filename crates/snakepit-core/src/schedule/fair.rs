@@ -44,8 +44,8 @@ pub(crate) enum FlowKey {
 }
 
 impl FlowKey {
-    pub(crate) fn of(ask: &SlotRequest<'_>) -> Self {
-        match (ask.fair_key, ask.session) {
+    pub(crate) fn of(request: &SlotRequest<'_>) -> Self {
+        match (request.fair_key, request.session) {
             (Some(key), _) => Self::Key(Arc::clone(key)),
             (None, Some(session)) => Self::Session(session.clone()),
             (None, None) => Self::Nobody,
@@ -113,8 +113,8 @@ pub(crate) struct Fair {
 impl Fair {
     /// Returns the flow of a call, created if necessary. The caller must use it at once, with
     /// [`wait`](Self::wait) or [`charge`](Self::charge).
-    pub(crate) fn flow(&mut self, ask: &SlotRequest<'_>) -> u32 {
-        let (key, weight) = (FlowKey::of(ask), u64::from(ask.weight.max(1)));
+    pub(crate) fn flow(&mut self, request: &SlotRequest<'_>) -> u32 {
+        let (key, weight) = (FlowKey::of(request), u64::from(request.weight.max(1)));
         if let Some(&flow) = self.index.get(&key) {
             let one = &mut self.flows[flow as usize];
             one.weight = weight;
@@ -271,10 +271,10 @@ impl Fair {
 
     /// Returns the number of calls, out of `queued`, that would have their turn before a new one:
     /// in each round until its own turn, one of each flow.
-    pub(crate) fn ahead(&self, ask: &SlotRequest<'_>, queued: usize) -> usize {
-        let own = self.index.get(&FlowKey::of(ask));
+    pub(crate) fn ahead(&self, request: &SlotRequest<'_>, queued: usize) -> usize {
+        let own = self.index.get(&FlowKey::of(request));
         let own = own.map_or(0, |flow| self.flows[*flow as usize].waiting as usize);
-        let rounds = own / usize::from(ask.weight.max(1)) + 1;
+        let rounds = own / usize::from(request.weight.max(1)) + 1;
         queued.min(rounds.saturating_mul(self.strand_index.len()))
     }
 

@@ -70,9 +70,9 @@ impl<W> Scheduler<W> {
 
     /// Returns true if every slot that the call could ever get belongs to a call that would wait
     /// for it.
-    pub(super) fn would_deadlock(&self, ask: &SlotRequest<'_>, line: Line) -> bool {
+    pub(super) fn would_deadlock(&self, request: &SlotRequest<'_>, line: Line) -> bool {
         if let Line::Of(key) = line {
-            let own = ask
+            let own = request
                 .ancestors
                 .iter()
                 .filter(|grant| grant.worker == key && self.slots.holds(grant));
@@ -81,6 +81,6 @@ impl<W> Scheduler<W> {
                 return true;
             }
         }
-        !ask.growing && self.nesting.closes_circle(ask.ancestors, &self.slots)
+        !request.growing && self.nesting.closes_circle(request.ancestors, &self.slots)
     }
 }

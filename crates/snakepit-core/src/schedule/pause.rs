@@ -48,13 +48,16 @@ mod tests {
             affinity: Affinity::StrictQueue,
             ..SlotRequest::new(None)
         };
-        let Acquire::Granted(first) = scheduler.ask(&strict, || 1) else {
+        let Acquire::Granted(first) = scheduler.request(&strict, || 1) else {
             panic!("a slot is free");
         };
         scheduler.pause(key);
         scheduler.pause(key);
         assert!(matches!(scheduler.acquire(None, || 2), Acquire::Queued(_)));
-        assert!(matches!(scheduler.ask(&strict, || 3), Acquire::Queued(_)));
+        assert!(matches!(
+            scheduler.request(&strict, || 3),
+            Acquire::Queued(_)
+        ));
         assert!(
             scheduler.release(first, None).wake.is_none(),
             "no call gets it"

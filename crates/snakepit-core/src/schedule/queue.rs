@@ -115,8 +115,8 @@ impl<W> Queue<W> {
     }
 
     /// Returns the bound that one more call would exceed.
-    pub(crate) fn broken(&self, ask: &SlotRequest<'_>) -> Option<QueueBound> {
-        self.bounds.broken(ask, self.len)
+    pub(crate) fn broken(&self, request: &SlotRequest<'_>) -> Option<QueueBound> {
+        self.bounds.broken(request, self.len)
     }
 
     pub(crate) const fn bytes(&self) -> usize {
@@ -129,9 +129,9 @@ impl<W> Queue<W> {
     }
 
     /// Returns the number of calls that would have their turn before a new one.
-    pub(crate) fn ahead(&self, ask: &SlotRequest<'_>) -> usize {
+    pub(crate) fn ahead(&self, request: &SlotRequest<'_>) -> usize {
         let fair = self.fair.as_ref();
-        fair.map_or(self.len, |fair| fair.ahead(ask, self.len))
+        fair.map_or(self.len, |fair| fair.ahead(request, self.len))
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -154,7 +154,7 @@ impl<W> Queue<W> {
     pub(crate) fn push(
         &mut self,
         line: Line,
-        ask: &SlotRequest<'_>,
+        request: &SlotRequest<'_>,
         waiting: Waiting<W>,
     ) -> Ticket {
         let index = self.vacant.pop().unwrap_or_else(|| {
@@ -170,19 +170,19 @@ impl<W> Queue<W> {
             index
         });
         let entry = &mut self.entries[index as usize];
-        entry.number = ask.place.unwrap_or(self.next_number);
-        self.next_number += u64::from(ask.place.is_none());
+        entry.number = request.place.unwrap_or(self.next_number);
+        self.next_number += u64::from(request.place.is_none());
         self.bounds.enter(waiting.session.as_ref(), waiting.bytes);
         entry.waiting = Some(waiting);
         let generation = entry.generation;
         let list = match &mut self.fair {
             None => line.index(),
             Some(fair) => {
-                let flow = fair.flow(ask);
+                let flow = fair.flow(request);
                 fair.wait(flow, line.index()) as usize
             }
         };
-        self.link(index, list, ask.place.is_some());
+        self.link(index, list, request.place.is_some());
         self.len += 1;
         Ticket { index, generation }
     }

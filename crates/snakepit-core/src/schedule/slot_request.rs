@@ -94,7 +94,7 @@ impl<'a> SlotRequest<'a> {
     }
 }
 
-/// Answer to [`Scheduler::ask`](super::Scheduler::ask).
+/// Answer to [`Scheduler::request`](super::Scheduler::request).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquire {
     /// The call has a slot.
@@ -157,7 +157,7 @@ impl<W> Scheduler<W> {
 
     /// Takes a slot or a place in the queue for a call with a hint.
     pub fn acquire(&mut self, session: Option<&SessionId>, waiter: impl FnOnce() -> W) -> Acquire {
-        self.ask(&SlotRequest::new(session), waiter)
+        self.request(&SlotRequest::new(session), waiter)
     }
 
     /// Adds a worker with free slots; waiting calls get them.

@@ -37,7 +37,7 @@ pub struct Grant {
 #[derive(Debug)]
 pub(super) struct Entry {
     generation: u32,
-    state: State,
+    state: EntryState,
     /// The worker gets no calls for now.
     paused: bool,
     capacity: u16,
@@ -54,10 +54,10 @@ pub(super) struct Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum EntryState {
     Active,
-    /// Held for one isolated call: only calls that are directed to the worker get a slot.
-    Held,
+    /// Reserved for one isolated call: only calls that are directed to the worker get a slot.
+    Reserved,
     Retiring,
     Vacant,
 }
@@ -68,14 +68,14 @@ impl Entry {
         self.is_open() && !self.free.is_empty()
     }
 
-    /// Returns true if the worker takes calls, even if it is paused or held now.
+    /// Returns true if the worker takes calls, even if it is paused or reserved now.
     const fn is_active(&self) -> bool {
-        matches!(self.state, State::Active | State::Held)
+        matches!(self.state, EntryState::Active | EntryState::Reserved)
     }
 
     /// Returns true if the worker takes calls now.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Active) && !self.paused
+        matches!(self.state, EntryState::Active) && !self.paused
     }
 }
 
@@ -112,7 +112,7 @@ impl Slots {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 workers");
             self.entries.push(Entry {
                 generation: 0,
-                state: State::Vacant,
+                state: EntryState::Vacant,
                 paused: false,
                 capacity: 0,
                 free: Vec::new(),
@@ -127,7 +127,7 @@ impl Slots {
         });
         let entry = &mut self.entries[index as usize];
         (entry.state, entry.capacity, entry.free, entry.in_use) =
-            (State::Active, capacity, free, 0);
+            (EntryState::Active, capacity, free, 0);
         // Turns of the previous worker are void by their key, so numbering may restart.
         (entry.places, entry.name) = (vec![Place::default(); usize::from(capacity)], name);
         (entry.paused, entry.ahead) = (false, false);
@@ -199,20 +199,20 @@ impl Slots {
 
     /// Holds the least loaded worker, even one without a free slot; its calls continue. Paused ones
     /// come last: their resumption cannot be predicted.
-    pub(crate) fn hold(&mut self) -> Option<WorkerKey> {
+    pub(crate) fn reserve(&mut self) -> Option<WorkerKey> {
         let active = (0_u32..).zip(&self.entries);
-        let active = active.filter(|(_, entry)| entry.state == State::Active);
+        let active = active.filter(|(_, entry)| entry.state == EntryState::Active);
         let (index, entry) = active.min_by_key(|(_, entry)| (entry.paused, entry.in_use))?;
         let generation = entry.generation;
         self.unlink(index);
-        self.entries[index as usize].state = State::Held;
+        self.entries[index as usize].state = EntryState::Reserved;
         Some(WorkerKey { index, generation })
     }
 
     /// Releases a held worker.
-    pub(crate) fn unhold(&mut self, key: WorkerKey) {
-        if self.is_held(key) {
-            self.entries[key.index as usize].state = State::Active;
+    pub(crate) fn unreserve(&mut self, key: WorkerKey) {
+        if self.is_reserved(key) {
+            self.entries[key.index as usize].state = EntryState::Active;
             self.link(key.index);
         }
     }
@@ -222,27 +222,30 @@ impl Slots {
         let Some(held) = self.entry(key) else {
             return false;
         };
-        let mut active = self.entries.iter().filter(|one| one.state == State::Active);
+        let mut active = self
+            .entries
+            .iter()
+            .filter(|one| one.state == EntryState::Active);
         let waits = held.paused || held.in_use > 0;
         waits && active.any(|one| !one.paused && (held.paused || one.in_use == 0))
     }
 
     /// Takes a slot of a held worker.
-    pub(crate) fn take_held(&mut self, key: WorkerKey) -> Option<Grant> {
-        let free = self.is_held(key) && !self.entry(key)?.free.is_empty();
+    pub(crate) fn take_reserved(&mut self, key: WorkerKey) -> Option<Grant> {
+        let free = self.is_reserved(key) && !self.entry(key)?.free.is_empty();
         free.then(|| self.grant(key.index))
     }
 
-    pub(crate) fn is_held(&self, key: WorkerKey) -> bool {
+    pub(crate) fn is_reserved(&self, key: WorkerKey) -> bool {
         self.entry(key)
-            .is_some_and(|entry| entry.state == State::Held)
+            .is_some_and(|entry| entry.state == EntryState::Reserved)
     }
 
     pub(crate) fn retire(&mut self, key: WorkerKey) {
         if self.is_active(key) {
             self.unlink(key.index);
             let entry = &mut self.entries[key.index as usize];
-            entry.state = State::Retiring;
+            entry.state = EntryState::Retiring;
             self.active -= 1;
             self.capacity -= usize::from(entry.capacity);
         }
@@ -277,7 +280,7 @@ impl Slots {
         self.retire(key);
         let entry = &mut self.entries[key.index as usize];
         self.in_use -= usize::from(entry.in_use);
-        entry.state = State::Vacant;
+        entry.state = EntryState::Vacant;
         entry.generation = entry.generation.wrapping_add(1);
         self.vacant.push(key.index);
         true
@@ -295,7 +298,7 @@ impl Slots {
 
     pub(crate) fn is_retiring(&self, key: WorkerKey) -> bool {
         self.entry(key)
-            .is_some_and(|entry| entry.state == State::Retiring)
+            .is_some_and(|entry| entry.state == EntryState::Retiring)
     }
 
     /// Returns true if the worker takes calls and has a free slot.
@@ -303,7 +306,7 @@ impl Slots {
         self.entry(key).is_some_and(Entry::takes)
     }
 
-    /// Returns true if the worker takes calls, even if it is paused or held now.
+    /// Returns true if the worker takes calls, even if it is paused or reserved now.
     pub(crate) fn is_active(&self, key: WorkerKey) -> bool {
         self.entry(key).is_some_and(Entry::is_active)
     }

@@ -57,7 +57,7 @@ fn a_burst_of_first_strict_calls_lands_on_one_worker() {
     let session = "s".into();
     for n in 0..5 {
         assert!(matches!(
-            scheduler.ask(&strict(&session), || n),
+            scheduler.request(&strict(&session), || n),
             Acquire::Queued(_)
         ));
     }
@@ -81,11 +81,11 @@ fn strict_calls_do_not_hold_others_up_and_keep_their_turn() {
     let mut scheduler = Scheduler::<&str>::new(100);
     let (a, b) = (scheduler.add(1).0, scheduler.add(1).0);
     let session = "s".into();
-    let on_a = granted(scheduler.ask(&strict(&session), || ""));
+    let on_a = granted(scheduler.request(&strict(&session), || ""));
     let on_b = granted(scheduler.acquire(None, || ""));
     assert_eq!((on_a.worker, on_b.worker), (a, b));
     assert!(matches!(
-        scheduler.ask(&strict(&session), || "strict"),
+        scheduler.request(&strict(&session), || "strict"),
         Acquire::Queued(_)
     ));
     assert!(matches!(
@@ -108,14 +108,14 @@ fn a_loss_is_reported_once() {
     let first = scheduler.add_named(1, "w-1".into()).key;
     scheduler.add(1);
     let session = "s".into();
-    let grant = granted(scheduler.ask(&strict(&session), || ()));
+    let grant = granted(scheduler.request(&strict(&session), || ()));
     assert_eq!(grant.worker, first);
     assert!(scheduler.remove(first).is_empty());
-    let Acquire::Lost(lost) = scheduler.ask(&strict(&session), || ()) else {
+    let Acquire::Lost(lost) = scheduler.request(&strict(&session), || ()) else {
         panic!("the worker is gone")
     };
     assert_eq!((lost.worker.as_str(), lost.generation), ("w-1", 1));
-    granted(scheduler.ask(&strict(&session), || ()));
+    granted(scheduler.request(&strict(&session), || ()));
 }
 
 #[test]
@@ -126,11 +126,14 @@ fn sessions_beyond_the_limit_are_refused_until_one_is_forgotten() {
     });
     scheduler.add(4);
     let (a, b) = ("a".into(), "b".into());
-    granted(scheduler.ask(&strict(&a), || ()));
-    assert_eq!(scheduler.ask(&strict(&b), || ()), Acquire::TooManyBindings);
-    granted(scheduler.ask(&strict(&a), || ()));
+    granted(scheduler.request(&strict(&a), || ()));
+    assert_eq!(
+        scheduler.request(&strict(&b), || ()),
+        Acquire::TooManyBindings
+    );
+    granted(scheduler.request(&strict(&a), || ()));
     assert!(scheduler.forget(&a));
-    granted(scheduler.ask(&strict(&b), || ()));
+    granted(scheduler.request(&strict(&b), || ()));
 }
 
 #[test]
@@ -142,14 +145,14 @@ fn calls_that_wait_for_each_other_are_found() {
         granted(scheduler.acquire(None, || ())),
         granted(scheduler.acquire(None, || ())),
     );
-    let Acquire::Queued(ticket) = scheduler.ask(&nested(&[a]), || ()) else {
+    let Acquire::Queued(ticket) = scheduler.request(&nested(&[a]), || ()) else {
         panic!("`b` may still end")
     };
-    assert_eq!(scheduler.ask(&nested(&[b]), || ()), Acquire::Deadlock);
+    assert_eq!(scheduler.request(&nested(&[b]), || ()), Acquire::Deadlock);
     // Without the first one it may wait.
     assert!(scheduler.cancel(ticket));
     assert!(matches!(
-        scheduler.ask(&nested(&[b]), || ()),
+        scheduler.request(&nested(&[b]), || ()),
         Acquire::Queued(_)
     ));
 }
@@ -162,7 +165,7 @@ fn a_slot_that_somebody_else_has_now_is_no_ancestor() {
     assert!(scheduler.release(old, None).wake.is_none());
     granted(scheduler.acquire(None, || ()));
     assert!(matches!(
-        scheduler.ask(&nested(&[old]), || ()),
+        scheduler.request(&nested(&[old]), || ()),
         Acquire::Queued(_)
     ));
 }

@@ -8,9 +8,9 @@ mod handle;
 mod hold;
 mod info;
 mod program;
+mod reports;
 mod shard;
 mod store;
-mod told;
 mod variables;
 mod watch;
 

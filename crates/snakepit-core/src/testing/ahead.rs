@@ -88,7 +88,7 @@ impl ScriptedWorker {
     }
 
     /// Takes a call back. Returns `false` if it was begun.
-    pub(super) fn take_back(&self, call: CallId) -> bool {
+    pub(super) fn withdraw(&self, call: CallId) -> bool {
         let mut ahead = lock(&self.ahead);
         if !self.is_alive() || ahead.begun.contains(&call) {
             return false;
@@ -98,7 +98,7 @@ impl ScriptedWorker {
     }
 
     /// Ends a call that was taken back. A call that has not arrived yet will be skipped.
-    pub(super) fn give_one_back(&self, call: CallId) {
+    pub(super) fn end_recalled(&self, call: CallId) {
         let given = lock(&self.ahead).given.contains(&call);
         self.ended
             .send_if_modified(|calls| given && calls.insert(call));

@@ -133,13 +133,13 @@ impl ScriptedProfile {
     }
 
     /// Delays reports of workers: they give calls back, but that is reported only after
-    /// [`tell_answers`](Self::tell_answers).
+    /// [`release_answers`](Self::release_answers).
     pub fn hold_answers(&self) {
         self.inner.answers.forget_permits(usize::MAX);
     }
 
     /// Releases the delayed reports.
-    pub fn tell_answers(&self) {
+    pub fn release_answers(&self) {
         self.inner.answers.add_permits(1 << 20);
     }
 

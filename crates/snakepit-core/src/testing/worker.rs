@@ -47,7 +47,7 @@ pub struct ScriptedWorker {
     /// A call `stuck` runs.
     stuck: AtomicBool,
     /// The pool has requested the calls that it has not begun.
-    given_back: watch::Sender<bool>,
+    recalled_all: watch::Sender<bool>,
     /// The announced reason of its end.
     why: Mutex<Option<String>>,
     /// The latest settings of records.
@@ -83,7 +83,7 @@ impl ScriptedWorker {
             unwell: AtomicBool::new(false),
             renewal: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
-            given_back: watch::Sender::new(false),
+            recalled_all: watch::Sender::new(false),
             why: Mutex::default(),
             telemetry: Mutex::default(),
             turns,
@@ -232,9 +232,9 @@ impl ScriptedWorker {
                 std::future::pending().await
             }
             "behind" if self.stuck.load(Ordering::SeqCst) => {
-                let mut given_back = self.given_back.subscribe();
+                let mut recalled_all = self.recalled_all.subscribe();
                 // The sender lives in `self`, so waiting cannot fail.
-                given_back.wait_for(|back| *back).await.ok();
+                recalled_all.wait_for(|back| *back).await.ok();
                 Err(CallError::NotBegun)
             }
             "die" => {
@@ -295,10 +295,10 @@ impl Worker for ScriptedWorker {
         lock(&self.ahead).recalls += 1;
         let (inner, open) = (&self.profile.inner, "it is never closed");
         inner.recalls.acquire().await.expect(open).forget();
-        let back = self.take_back(call);
+        let back = self.withdraw(call);
         inner.answers.acquire().await.expect(open).forget();
         if back {
-            self.give_one_back(call);
+            self.end_recalled(call);
         }
         back
     }
@@ -326,8 +326,8 @@ impl Worker for ScriptedWorker {
         results
     }
 
-    async fn give_back(&self) {
-        self.given_back.send_replace(true);
+    async fn recall_all(&self) {
+        self.recalled_all.send_replace(true);
     }
 
     async fn memory(&self) -> Option<u64> {

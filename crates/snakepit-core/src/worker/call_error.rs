@@ -34,7 +34,7 @@ pub enum CallError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The worker has [given the call back](super::Worker::give_back): it was not begun, and never
+    /// The worker has [given the call back](super::Worker::recall_all): it was not begun, and never
     /// will be.
     #[error("the worker returned the call without starting it")]
     NotBegun,

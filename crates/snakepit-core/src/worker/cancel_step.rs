@@ -22,9 +22,9 @@ pub enum CancelStep {
     Flag,
     /// The call's asyncio task was cancelled.
     Task,
-    /// An exception was raised in it while it ran.
+    /// An exception was raised in the tool while it ran.
     Exception,
-    /// An exception was raised in it while it waited in a system call, which was interrupted.
+    /// An exception was raised in the tool while it waited in a system call, which was interrupted.
     Interrupt,
     /// A second exception was raised, because it did not end after the first.
     Again,

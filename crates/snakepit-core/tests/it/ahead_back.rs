@@ -245,7 +245,7 @@ async fn a_caller_that_leaves_while_its_call_comes_back_costs_no_worker() {
     front.await.unwrap().unwrap();
     calls.remove(0).abort();
     until(|| pool.status().cancelled == 1).await;
-    profile.tell_answers();
+    profile.release_answers();
     until(|| pool.status().in_flight == 0).await;
     sleep(LONG).await;
     assert!(worker.is_alive());
@@ -264,7 +264,7 @@ async fn an_answer_that_comes_after_its_turn_is_heard() {
     // Both have come back, and have had their turn meanwhile, as far as the pool knows.
     sleep(Duration::from_secs(3)).await;
     assert_eq!(worker.calls(), 2);
-    profile.tell_answers();
+    profile.release_answers();
     all(calls).await;
     assert_eq!((worker.calls(), profile.starts()), (4, 1));
     balanced(&pool.status());

@@ -162,7 +162,7 @@ async fn whatever_happens_every_call_has_one_outcome_and_no_slot_is_lost() {
                 9 => profile.hold_answers(),
                 10 => profile.hold_recalls(),
                 11..=14 => {
-                    profile.tell_answers();
+                    profile.release_answers();
                     profile.answer_recalls();
                 }
                 15 => {
@@ -182,7 +182,7 @@ async fn whatever_happens_every_call_has_one_outcome_and_no_slot_is_lost() {
             }
         }
         profile.allow(1000);
-        profile.tell_answers();
+        profile.release_answers();
         profile.answer_recalls();
         for call in calls.into_iter().chain(left) {
             drop(call.await.unwrap());

@@ -33,7 +33,7 @@ pub(crate) fn chains(events: &[Arc<Emitted>]) -> Chains {
         let (call, step) = match &emitted.event {
             Event::CallQueued { call, .. } => (call, "queued".to_owned()),
             Event::CallDispatched { call, attempt, .. } => (call, format!("sent {attempt}")),
-            Event::CallGivenBack { call, .. } => (call, "given back".to_owned()),
+            Event::CallRecalled { call, .. } => (call, "given back".to_owned()),
             Event::CallRefused { call, .. } => (call, "refused".to_owned()),
             Event::RetryAttempt { call, attempt, .. } => (call, format!("again {attempt}")),
             Event::RetrySuccess { call, .. } => (call, "worked".to_owned()),

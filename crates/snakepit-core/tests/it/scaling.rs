@@ -225,9 +225,10 @@ async fn the_settings_of_one_worker_hold_from_the_moment_it_is_ready() {
         tokio::task::spawn_blocking(|| setting.join().unwrap())
             .await
             .unwrap();
+        let worker = profile.workers().remove(0);
         // After this, the supervisor sends nothing more.
         pool.close().await;
-        assert_eq!(profile.workers()[0].telemetry().as_ref(), Some(&own));
+        assert_eq!(worker.telemetry().as_ref(), Some(&own));
     }
 }
 

@@ -237,7 +237,7 @@ impl AdminHost {
     }
 
     /// Emits the event of an action that a client has requested.
-    pub(super) fn tell(
+    pub(super) fn report_action(
         &self,
         pool: &Pool,
         action: &'static str,

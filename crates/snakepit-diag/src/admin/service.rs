@@ -73,7 +73,8 @@ impl Service {
             .into_iter()
             .next()
             .ok_or_else(|| named(&message.worker))?;
-        self.host.tell(&pool, action, &worker, None, peer(request));
+        self.host
+            .report_action(&pool, action, &worker, None, peer(request));
         Ok((pool, worker))
     }
 }
@@ -248,7 +249,7 @@ impl Admin for Service {
         allowed(message.allow_actions, "cancel")?;
         let (pool, call) = self.host.call(message.call)?;
         let worker = WorkerId::new(call.worker);
-        self.host.tell(
+        self.host.report_action(
             &pool,
             "cancel",
             &worker,

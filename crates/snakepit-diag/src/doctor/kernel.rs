@@ -5,7 +5,7 @@ use std::fs;
 use snakepit_registry::{Support, Tier};
 use tokio::time::Instant;
 
-use super::{Check, Verdict};
+use super::{Check, CheckStatus};
 
 /// Descriptors that a pool of a few dozen workers needs.
 const ENOUGH_FILES: u64 = 1024;
@@ -28,16 +28,16 @@ pub(super) fn containment(support: &Support) -> Check {
         let names = layers.iter().filter(|(_, there)| *there == wanted);
         names.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     };
-    let (tier, verdict, help) = match support.tier() {
-        Tier::Full => ("full", Verdict::Ok, None),
+    let (tier, status, help) = match support.tier() {
+        Tier::Full => ("full", CheckStatus::Ok, None),
         Tier::Kernel => (
             "kernel",
-            Verdict::Ok,
+            CheckStatus::Ok,
             Some("Linux 6.9 or newer also closes the last races in recognising processes"),
         ),
         Tier::Sweep => (
             "sweep",
-            Verdict::Warning,
+            CheckStatus::Warning,
             Some("this kernel does not end workers with their host; the next start ends them"),
         ),
     };
@@ -45,7 +45,7 @@ pub(super) fn containment(support: &Support) -> Check {
     if tier != "full" {
         detail.push_str(&format!("; missing: {}", list(false)));
     }
-    Check::new("containment", verdict, detail, help.map(str::to_owned))
+    Check::new("containment", status, detail, help.map(str::to_owned))
 }
 
 /// Checks the modes that also contain processes that leave their process group.
@@ -93,7 +93,7 @@ pub(super) fn reaper() -> Check {
             let help = "use an init process that reaps orphans, such as `docker run --init`, \
                         tini or dumb-init; or run this program as PID 1";
             let detail = "the init process (PID 1) does not reap orphans: zombies remain";
-            return Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()));
+            return Check::new(NAME, CheckStatus::Warning, detail, Some(help.to_owned()));
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -111,7 +111,7 @@ pub(super) fn open_files() -> Check {
     match limit.map(str::parse::<u64>) {
         Some(Ok(limit)) if limit < ENOUGH_FILES => Check::new(
             NAME,
-            Verdict::Warning,
+            CheckStatus::Warning,
             format!("the limit is {limit}"),
             Some(format!("raise it: ulimit -n {ENOUGH_FILES}")),
         ),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use snakepit_registry::{Error, Registry, RunReport, RunState};
 use tokio::time::Instant;
 
-use super::{Check, Verdict};
+use super::{Check, CheckStatus};
 
 /// Reports the workers and the directories that dead hosts have left behind.
 pub(super) fn orphans(dir: &Path) -> Check {
@@ -19,7 +19,7 @@ pub(super) fn orphans(dir: &Path) -> Check {
         Err(error) => {
             let help = Some(error.help().to_owned());
             let detail = format!("{error} ({})", error.code());
-            return Check::new(NAME, Verdict::Failed, detail, help);
+            return Check::new(NAME, CheckStatus::Failed, detail, help);
         }
     };
     let alive = runs
@@ -36,7 +36,7 @@ pub(super) fn orphans(dir: &Path) -> Check {
     if let Some(problem) = bad.and_then(|run| run.problem.as_ref()) {
         let help = Some("find out which program or user created it, and remove it".to_owned());
         let detail = format!("{detail}; {problem}");
-        return Check::new(NAME, Verdict::Failed, detail, help);
+        return Check::new(NAME, CheckStatus::Failed, detail, help);
     }
     let help = match (damaged(&runs), orphans) {
         (None, 0) => return Check::ok(NAME, detail),
@@ -49,7 +49,7 @@ pub(super) fn orphans(dir: &Path) -> Check {
             }
         }
     };
-    Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()))
+    Check::new(NAME, CheckStatus::Warning, detail, Some(help.to_owned()))
 }
 
 /// Returns a run whose files are damaged, and the damage; one whose host lives before others.
@@ -93,7 +93,7 @@ pub(super) fn registry(registry: &Registry) -> Check {
         ),
         Err(error) => {
             let help = Some(error.help().to_owned());
-            Check::new(NAME, Verdict::Failed, error.to_string(), help)
+            Check::new(NAME, CheckStatus::Failed, error.to_string(), help)
         }
     }
 }

@@ -76,7 +76,7 @@ pub enum Failed {
 }
 
 /// The answer of the host to a key.
-enum Answer {
+enum ScreenUpdate {
     Text {
         title: String,
         lines: Vec<String>,
@@ -157,8 +157,8 @@ pub async fn run(
                 None => screen.ended = true,
             },
             Some(answer) = tasks.join_next() => match answer {
-                Ok(Some(Answer::Text { title, lines, at_end })) => screen.show(title, lines, at_end),
-                Ok(Some(Answer::Said(text))) => screen.say(text),
+                Ok(Some(ScreenUpdate::Text { title, lines, at_end })) => screen.show(title, lines, at_end),
+                Ok(Some(ScreenUpdate::Said(text))) => screen.say(text),
                 Ok(None) | Err(_) => {}
             },
             _ = still.tick() => {}
@@ -212,7 +212,7 @@ async fn feed(source: Source, every: Duration, reports: mpsc::Sender<Result<Repo
     }
 }
 
-fn ask_host(ask: Ask, client: &Client, tasks: &mut JoinSet<Option<Answer>>) {
+fn ask_host(ask: Ask, client: &Client, tasks: &mut JoinSet<Option<ScreenUpdate>>) {
     let mut client = client.clone();
     tasks.spawn(async move {
         let answer = match ask {
@@ -220,28 +220,30 @@ fn ask_host(ask: Ask, client: &Client, tasks: &mut JoinSet<Option<Answer>>) {
             Ask::Stacks(worker) => stacks(&mut client, &worker).await,
             Ask::Logs(worker) => logs(&mut client, &worker).await,
             Ask::Flame(flamed) => flames(&mut client, &flamed).await,
-            Ask::Act(action) => act(&mut client, action).await.map(Answer::Said),
+            Ask::Act(action) => act(&mut client, action).await.map(ScreenUpdate::Said),
         };
         // If the host is gone, the next report ends the view.
-        Some(answer.unwrap_or_else(|error| Answer::Said(format!("{}: {error}", error.code()))))
+        Some(
+            answer.unwrap_or_else(|error| ScreenUpdate::Said(format!("{}: {error}", error.code()))),
+        )
     });
 }
 
-async fn stacks(client: &mut Client, worker: &str) -> Result<Answer, AdminError> {
+async fn stacks(client: &mut Client, worker: &str) -> Result<ScreenUpdate, AdminError> {
     let stacks = client.stacks(None, Some(worker), STACKS).await?;
     let stacks: Vec<_> = stacks.try_collect().await?;
     let lines = stacks.into_iter().flat_map(|one| match one.stacks {
         Some(stacks) => stacks.to_string().lines().map(str::to_owned).collect(),
         None => vec!["it did not answer in time".to_owned()],
     });
-    Ok(Answer::Text {
+    Ok(ScreenUpdate::Text {
         title: format!("stacks of {worker}"),
         lines: lines.collect(),
         at_end: false,
     })
 }
 
-async fn flames(client: &mut Client, flamed: &Flamed) -> Result<Answer, AdminError> {
+async fn flames(client: &mut Client, flamed: &Flamed) -> Result<ScreenUpdate, AdminError> {
     let mut what = Profiled {
         duration: SAMPLED,
         ..Profiled::default()
@@ -251,17 +253,17 @@ async fn flames(client: &mut Client, flamed: &Flamed) -> Result<Answer, AdminErr
         Flamed::Pool(pool) => what.pool = Some(pool.clone()),
     }
     let report = client.profile(&what).await?;
-    Ok(Answer::Text {
+    Ok(ScreenUpdate::Text {
         title: flame::title(&report, flamed),
         lines: flame::lines(&report),
         at_end: false,
     })
 }
 
-async fn logs(client: &mut Client, worker: &str) -> Result<Answer, AdminError> {
+async fn logs(client: &mut Client, worker: &str) -> Result<ScreenUpdate, AdminError> {
     let lines = client.logs(None, Some(worker), LOGS, false).await?;
     let lines: Vec<_> = lines.map_ok(|line| line.text).try_collect().await?;
-    Ok(Answer::Text {
+    Ok(ScreenUpdate::Text {
         title: format!("output of {worker}"),
         lines,
         at_end: true,

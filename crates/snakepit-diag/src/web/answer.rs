@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 use snakepit_core::printable::Printable;
 use tokio::sync::watch;
 
-use super::feed::{State, events};
+use super::feed::{FeedState, events};
 use super::guard::{Guard, Refused, random, value};
 use super::page;
 use crate::live::{LOGS, STACKS};
@@ -31,7 +31,7 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) struct Site {
     pub(super) guard: Guard,
     pub(super) client: Client,
-    pub(super) state: watch::Sender<State>,
+    pub(super) state: watch::Sender<FeedState>,
 }
 
 impl Site {

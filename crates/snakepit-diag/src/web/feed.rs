@@ -20,7 +20,7 @@ const STILL: Duration = Duration::from_secs(1);
 
 /// The state that browsers receive.
 #[derive(Clone, Debug, Default)]
-pub(super) enum State {
+pub(super) enum FeedState {
     /// There is no report yet.
     #[default]
     Waiting,
@@ -55,7 +55,7 @@ pub(super) async fn feed(
     host: &RunningHost,
     mut client: Client,
     every: Duration,
-    state: &watch::Sender<State>,
+    state: &watch::Sender<FeedState>,
 ) -> AdminError {
     let (mut watch, mut meter) = (Watch::default(), Meter::default());
     let mut ticks = interval(every);
@@ -65,12 +65,12 @@ pub(super) async fn feed(
         let answer = tokio::select! {
             biased;
             answer = client.look() => answer,
-            never = tell_of_silence(host, every, state) => match never {},
+            never = report_silence(host, every, state) => match never {},
         };
         let mut report = match answer {
             Ok(report) => report,
             Err(error) => {
-                state.send_replace(State::Gone(error.to_string().into()));
+                state.send_replace(FeedState::Gone(error.to_string().into()));
                 return error;
             }
         };
@@ -84,16 +84,16 @@ pub(super) async fn feed(
                 .map_or_else(|_| Vec::new(), |read| read.pools),
         };
         let look = look(&watch);
-        state.send_replace(State::Look(Arc::new(Moment { look, recordings })));
+        state.send_replace(FeedState::Look(Arc::new(Moment { look, recordings })));
     }
 }
 
-/// Tells browsers once a second that the host does not answer, and that its process is stopped if
-/// it is. A stopped host may continue.
-async fn tell_of_silence(
+/// Reports to browsers once a second that the host does not answer, and that its process is stopped
+/// if it is. A stopped host may continue.
+async fn report_silence(
     host: &RunningHost,
     every: Duration,
-    state: &watch::Sender<State>,
+    state: &watch::Sender<FeedState>,
 ) -> Infallible {
     let since = Instant::now();
     let mut still = interval(STILL.max(every));
@@ -108,7 +108,7 @@ async fn tell_of_silence(
                 format!("{}: {error}; {}", error.code(), error.help())
             }),
         };
-        state.send_replace(State::Silent(Arc::new(silence)));
+        state.send_replace(FeedState::Silent(Arc::new(silence)));
     }
 }
 
@@ -141,7 +141,7 @@ fn look(watch: &Watch) -> String {
 /// Returns the events of one browser. A slow browser skips reports: its next event has the latest
 /// report and all calls that it has not received.
 pub(super) fn events(
-    state: watch::Receiver<State>,
+    state: watch::Receiver<FeedState>,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
     let mut state = state;
     state.mark_changed();
@@ -150,10 +150,10 @@ pub(super) fn events(
         state.changed().await.ok()?;
         let now = state.borrow_and_update().clone();
         let (text, goes_on) = match now {
-            State::Waiting => (": waiting\n\n".to_owned(), true),
-            State::Look(moment) => (seen.text(&moment), true),
-            State::Silent(silence) => (silent(&silence), true),
-            State::Gone(why) => (event("gone", &json!({ "why": &*why }).to_string()), false),
+            FeedState::Waiting => (": waiting\n\n".to_owned(), true),
+            FeedState::Look(moment) => (seen.text(&moment), true),
+            FeedState::Silent(silence) => (silent(&silence), true),
+            FeedState::Gone(why) => (event("gone", &json!({ "why": &*why }).to_string()), false),
         };
         let next = goes_on.then_some((state, seen));
         Some((Ok(Frame::data(Bytes::from(text))), next))

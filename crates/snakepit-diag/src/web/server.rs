@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::answer::Site;
-use super::feed::{State, feed};
+use super::feed::{FeedState, feed};
 use super::guard::Guard;
 use crate::{AdminError, Client, RunningHost};
 
@@ -95,7 +95,7 @@ impl WebServer {
     /// # Cancel safety
     /// Dropping the future ends the server and its connections.
     pub async fn serve(self, host: &RunningHost, client: Client, every: Duration) -> AdminError {
-        let (state, _) = watch::channel(State::default());
+        let (state, _) = watch::channel(FeedState::default());
         let site = Arc::new(Site {
             guard: self.guard,
             client: client.clone(),

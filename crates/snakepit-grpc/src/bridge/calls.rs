@@ -31,11 +31,11 @@ fn opened(stream: ToolStream) -> Open {
 
 #[derive(Default)]
 pub(super) struct Call {
-    state: Mutex<State>,
+    state: Mutex<CallState>,
 }
 
 #[derive(Default)]
-struct State {
+struct CallState {
     /// The session and a hold on it, so that it does not expire before the call is over.
     session: Option<(Session, SessionHold)>,
     streams: HashMap<u64, Open>,
@@ -89,7 +89,7 @@ impl Call {
         closed.is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,6 +12,7 @@ use snakepit_core::value::Payload;
 use snakepit_core::worker::CallError;
 use tokio::sync::{mpsc, watch};
 
+use super::ending::LinkEnd;
 use super::gathered::{Gathered, Rest};
 use super::outbox::Outbox;
 use super::pending::died;
@@ -109,7 +110,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Chunks {
     receiver: mpsc::Receiver<Batch>,
-    ended: watch::Receiver<Option<Arc<str>>>,
+    ended: watch::Receiver<Option<LinkEnd>>,
     window: Option<Window>,
     current: Rest,
     end: Option<Result<(), CallError>>,
@@ -119,7 +120,7 @@ pub(super) struct Chunks {
 impl Chunks {
     pub(super) fn new(
         receiver: mpsc::Receiver<Batch>,
-        ended: watch::Receiver<Option<Arc<str>>>,
+        ended: watch::Receiver<Option<LinkEnd>>,
         window: Option<Window>,
     ) -> Self {
         Self {
@@ -166,8 +167,9 @@ impl Stream for Chunks {
                     self.end = batch.end;
                 }
                 None => {
-                    let reason = self.ended.borrow().clone();
-                    let reason = reason.as_deref().unwrap_or("closed its connection");
+                    let end = self.ended.borrow().clone();
+                    let reason = end.as_ref().map(|end| &**end.reason());
+                    let reason = reason.unwrap_or("closed its connection");
                     self.end = Some(Err(died(reason, true)));
                 }
             }

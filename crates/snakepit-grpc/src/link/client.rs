@@ -10,30 +10,25 @@ use snakepit_core::call::Request;
 use snakepit_core::error::{Direction, ToolError};
 use snakepit_core::id::{CallId, WorkerId};
 use snakepit_core::value::Payload;
-use snakepit_core::worker::{CallError, ChunkStream, ItemResult};
+use snakepit_core::worker::{CallError, ChunkStream};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-use super::batches::{Batches, cancelled};
+use super::batches::Batches;
 use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
-use super::many::push_item;
+use super::ending::{self, LinkEnd};
 use super::outbox::Outbox;
 use super::pending::{Pending, Streaming, Waiter, died};
 use super::request::HostRequests;
 use super::serving::Serving;
-use super::{ending, head, reader};
+use super::{head, reader};
 use crate::frame::{Header, Kind};
 use crate::pb;
 use crate::preamble::PROTOCOL_VERSION;
 
 /// Call id of frames that belong to no call, such as `DESCRIBE`.
 const NO_CALL: u64 = 0;
-
-/// Largest total size in bytes of the items in one `MANY` frame, if the payload limit is not
-/// smaller.
-const MANY_FRAME: usize = 4 << 20;
 
 /// Time for the answers that the worker has written before it stopped reading.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
@@ -43,16 +38,21 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 pub struct LinkClient {
     outbox: Arc<Outbox>,
     pub(super) pending: Arc<Pending>,
-    batches: Batches,
+    pub(super) batches: Batches,
     pub(super) serving: Arc<Serving>,
-    ended: watch::Receiver<Option<Arc<str>>>,
-    max_payload: usize,
+    ended: watch::Receiver<Option<LinkEnd>>,
+    pub(super) max_payload: usize,
     /// `true` if calls are multiplexed on the connection.
     shared: bool,
     /// `true` if calls are answered in the order in which they were sent.
     one_by_one: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
+
+/// A call that was sent. Dropping it discards the answer.
+#[derive(Debug)]
+#[must_use = "the answer comes here"]
+pub struct PendingReply(oneshot::Receiver<Result<Bytes, CallError>>);
 
 /// The reason a worker did not describe itself.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -123,7 +123,7 @@ impl LinkClient {
                 &sender,
                 &failing,
                 &unserved,
-                &Arc::from("does not read its connection any more"),
+                &LinkEnd::lost("does not read its connection any more"),
                 false,
             );
         });
@@ -176,6 +176,46 @@ impl LinkClient {
         DescribeError::Ended(self.reason().to_string())
     }
 
+    /// Makes one call and waits for the answer or the end of the connection.
+    ///
+    /// # Errors
+    /// The error that the worker answered with; `TooLarge` before the request is sent, or for a
+    /// reply over the limit; `Died` if the connection has ended, ambiguous if the request had been
+    /// sent.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the connection usable; the reply is discarded when it arrives.
+    pub async fn call(&self, request: &Request) -> Result<Payload, CallError> {
+        self.answer(self.begin(request.clone())?).await
+    }
+
+    /// Sends one call. [`answer`](Self::answer) waits for its answer.
+    ///
+    /// # Errors
+    /// The errors of [`call`](Self::call) that are known before the request is sent.
+    pub fn begin(&self, mut request: Request) -> Result<PendingReply, CallError> {
+        let args = std::mem::take(&mut request.args.bytes);
+        self.check_size(args.len())?;
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter::Call { sender, number: 0 };
+        self.send(Kind::Call, request, waiter, &args)?;
+        Ok(PendingReply(receiver))
+    }
+
+    /// Waits for the answer to a call that was sent on this connection.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// As for [`call`](Self::call).
+    pub async fn answer(&self, call: PendingReply) -> Result<Payload, CallError> {
+        match call.0.await {
+            Ok(result) => result.map(Payload::from_msgpack),
+            Err(_) => Err(died(&self.reason(), true)),
+        }
+    }
+
     /// Starts one streaming call. The stream ends after its last chunk or its first error. A slow
     /// consumer slows the tool down. Dropping the stream discards the remaining chunks.
     ///
@@ -206,68 +246,6 @@ impl LinkClient {
         Ok(Box::pin(Chunks::new(receiver, self.ended.clone(), window)))
     }
 
-    /// Calls the tool once for each item, one after the other. Returns one result for each item, in
-    /// order. Items share frames as far as the payload limit allows.
-    pub async fn call_many(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
-        let frame_limit = self.max_payload.min(MANY_FRAME);
-        let mut results = Vec::with_capacity(items.len());
-        let batch = self.batches.begin(request.call.0);
-        while results.len() < items.len() {
-            if batch.is_cancelled() {
-                // The rest is not sent, because the worker would run it as a call that is not
-                // cancelled.
-                let missing = items.len() - results.len();
-                results.extend((0..missing).map(|_| Err(cancelled())));
-                break;
-            }
-            let rest = &items[results.len()..];
-            let mut size = 0;
-            let fitting = rest.iter().take_while(|item| {
-                size += 4 + item.bytes.len();
-                size <= frame_limit
-            });
-            match fitting.count() {
-                // The first item is too large for a batch, so it is sent alone as a plain call.
-                0 => {
-                    let mut single = without_args(request);
-                    (single.args, single.at) = (rest[0].clone(), Instant::now());
-                    results.push(self.call(&single).await);
-                }
-                count => results.extend(self.call_some(request, &rest[..count]).await),
-            }
-            if let Some(Err(CallError::NotBegun)) = results.last() {
-                // The worker has not begun the rest either.
-                results.resize(items.len(), Err(CallError::NotBegun));
-            }
-        }
-        results
-    }
-
-    /// Sends one `MANY` frame and waits for its results.
-    async fn call_some(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
-        let size = items.iter().map(|item| 4 + item.bytes.len()).sum();
-        let mut body = Vec::with_capacity(size);
-        for item in items {
-            push_item(&item.bytes, &mut body);
-        }
-        let (sender, receiver) = oneshot::channel();
-        let expected = items.len();
-        let waiter = Waiter::Many {
-            sender,
-            results: Vec::with_capacity(expected),
-            expected,
-        };
-        let failed = |error: CallError| (0..expected).map(|_| Err(error.clone())).collect();
-        let mut request = without_args(request);
-        request.at = Instant::now();
-        match self.send(Kind::Many, request, waiter, &Bytes::from(body)) {
-            Err(error) => failed(error),
-            Ok(()) => receiver
-                .await
-                .unwrap_or_else(|_| failed(died(&self.reason(), true))),
-        }
-    }
-
     /// Stops sending further items if this call is a batch. The worker itself is notified on its
     /// control connection.
     pub fn cancel(&self, call: CallId) {
@@ -296,10 +274,10 @@ impl LinkClient {
 
     /// Ends a call with [`CallError::NotBegun`]: the worker has [given it
     /// back](super::ControlClient::recall) and will not answer it.
-    pub fn give_back(&self, call: CallId) {
+    pub fn end_recalled(&self, call: CallId) {
         if let Some(waiter) = self.pending.take(call.0) {
             self.pending.spans.forget(call.0);
-            waiter.give_back();
+            waiter.end_recalled();
         }
         self.serving.end(call.0);
     }
@@ -320,24 +298,18 @@ impl LinkClient {
     }
 
     /// Waits for the end of the connection and returns the reason.
-    pub async fn ended(&self) -> Arc<str> {
-        let mut ended = self.ended.clone();
-        let reason = ended
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|reason| reason.clone());
-        reason.unwrap_or_else(|| self.reason())
+    pub async fn ended(&self) -> LinkEnd {
+        let end = ending::ended(self.ended.clone()).await;
+        end.unwrap_or_else(|| LinkEnd::Lost(self.reason()))
     }
 
     pub(super) fn reason(&self) -> Arc<str> {
-        self.ended
-            .borrow()
-            .clone()
-            .unwrap_or_else(|| "closed its connection".into())
+        let end = self.ended.borrow();
+        let reason = end.as_ref().map(|end| Arc::clone(end.reason()));
+        reason.unwrap_or_else(|| "closed its connection".into())
     }
 
-    pub(super) fn check_size(&self, size: usize) -> Result<(), CallError> {
+    fn check_size(&self, size: usize) -> Result<(), CallError> {
         if size <= self.max_payload {
             return Ok(());
         }
@@ -376,7 +348,7 @@ impl LinkClient {
 }
 
 /// The request alone, since its arguments go as a body.
-fn without_args(request: &Request) -> Request {
+pub(super) fn without_args(request: &Request) -> Request {
     Request {
         args: Payload::default(),
         ..request.clone()

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::cancel_reports::CancelReports;
+use super::ending::{self, LinkEnd};
 use super::outbox::Outbox;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pings::Pings;
@@ -33,7 +34,7 @@ const UNREAD: usize = 16;
 #[derive(Debug)]
 pub struct ControlClient {
     outbox: Arc<Outbox>,
-    ended: watch::Receiver<Option<Arc<str>>>,
+    ended: watch::Receiver<Option<LinkEnd>>,
     cancels: Arc<CancelReports>,
     pings: Arc<Pings>,
     gil: watch::Receiver<Option<String>>,
@@ -100,8 +101,8 @@ impl ControlClient {
             outbox: Arc::clone(&outbox),
         };
         tasks.spawn(async move {
-            let reason = read_all(read, &reports).await;
-            sender.send_replace(Some(reason.into()));
+            let end = read_all(read, &reports).await;
+            sender.send_replace(Some(end.unwrap_or_else(|broken| broken)));
         });
         let flusher = Arc::clone(&outbox);
         tasks.spawn(async move { flusher.flush_forever().await });
@@ -252,14 +253,9 @@ impl ControlClient {
     }
 
     /// Waits for the end of the connection and returns the reason.
-    pub async fn ended(&self) -> Arc<str> {
-        let mut ended = self.ended.clone();
-        let reason = ended
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|reason| reason.clone());
-        reason.unwrap_or_else(|| "closed its control connection".into())
+    pub async fn ended(&self) -> LinkEnd {
+        let end = ending::ended(self.ended.clone()).await;
+        end.unwrap_or_else(closed)
     }
 }
 
@@ -278,6 +274,57 @@ struct Reports {
 }
 
 impl Reports {
+    /// Passes a frame to its receiver.
+    ///
+    /// # Errors
+    /// The worker broke the protocol.
+    fn take(&self, header: &Header, head: Bytes) -> Result<(), LinkEnd> {
+        let limit = match header.kind {
+            Kind::Secret => MAX_SECRET,
+            Kind::Telemetry => MAX_TELEMETRY,
+            _ => usize::MAX,
+        };
+        if head.len() > limit {
+            return Err(ProtocolError::Length(head.len() as u64).into());
+        }
+        let number = header.call;
+        match header.kind {
+            Kind::Pong => {
+                if !self.pings.put(number, &pb::Pong::decode(head)?) {
+                    return Err(ProtocolError::Unexpected(Kind::Pong).into());
+                }
+            }
+            Kind::Stopped => self.cancels.put(CallId(number), pb::Stopped::decode(head)?),
+            Kind::Recalled => self.recalls.put(number, pb::Recalled::decode(head)?.back),
+            Kind::GilEnabled => {
+                let message = pb::GilEnabled::decode(head)?;
+                // Only the first report counts.
+                self.gil.send_if_modified(|gil| {
+                    let first = gil.is_none();
+                    gil.get_or_insert_with(|| convert::short_name(&message.module));
+                    first
+                });
+            }
+            Kind::Cleaning => {
+                let adapter = pb::Cleaning::decode(head)?.adapter;
+                let adapter = Some(adapter).filter(|name| !name.is_empty());
+                self.cleaning.send_replace(adapter);
+            }
+            Kind::StacksReply => self
+                .stacks
+                .put(number, head)
+                .map_err(|error| LinkEnd::protocol(&error))?,
+            Kind::ProfilePart => self
+                .profiles
+                .put(number, head)
+                .map_err(|error| LinkEnd::protocol(&error))?,
+            Kind::Secret => self.secret(number, head)?,
+            Kind::Telemetry => (self.telemetry)(head),
+            kind => return Err(ProtocolError::Unexpected(kind).into()),
+        }
+        Ok(())
+    }
+
     /// Passes a secret value to `hide`, and reports the outcome to the worker.
     fn secret(&self, number: u64, head: Bytes) -> Result<(), prost::DecodeError> {
         let secret = pb::Secret::decode(head)?;
@@ -294,102 +341,33 @@ impl Reports {
     }
 }
 
+fn closed() -> LinkEnd {
+    LinkEnd::lost("closed its control connection")
+}
+
 /// Reads signs of life and reports until the connection ends. Returns the reason for the end.
-async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
+///
+/// # Errors
+/// The worker broke the protocol.
+async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> Result<LinkEnd, LinkEnd> {
     let mut parser = Parser::new(0);
     loop {
         match stream.read_buf(parser.buffer()).await {
-            Ok(0) => return "closed its control connection".to_owned(),
+            Ok(0) => return Ok(closed()),
             Ok(_) => {}
-            Err(error) => return format!("lost its control connection: {error}"),
+            Err(error) => {
+                let reason = format!("lost its control connection: {error}");
+                return Ok(LinkEnd::lost(reason));
+            }
         }
         loop {
-            let error = match parser.next_frame() {
-                Ok(Parsed::Incomplete) => break,
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Pong => {
-                    match pb::Pong::decode(head) {
-                        Ok(pong) if reports.pings.put(header.call, &pong) => continue,
-                        Ok(_) => ProtocolError::Unexpected(header.kind),
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
+            match parser.next_frame()? {
+                Parsed::Incomplete => break,
+                Parsed::Frame { header, head, .. } => reports.take(&header, head)?,
+                Parsed::TooLarge { header } => {
+                    return Err(ProtocolError::Unexpected(header.kind).into());
                 }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Stopped => {
-                    match pb::Stopped::decode(head) {
-                        Ok(stopped) => {
-                            reports.cancels.put(CallId(header.call), stopped);
-                            continue;
-                        }
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Recalled => {
-                    match pb::Recalled::decode(head) {
-                        Ok(message) => {
-                            reports.recalls.put(header.call, message.back);
-                            continue;
-                        }
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::GilEnabled => {
-                    match pb::GilEnabled::decode(head) {
-                        Ok(message) => {
-                            // Only the first report counts.
-                            reports.gil.send_if_modified(|gil| {
-                                let first = gil.is_none();
-                                gil.get_or_insert_with(|| convert::short_name(&message.module));
-                                first
-                            });
-                            continue;
-                        }
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Cleaning => {
-                    match pb::Cleaning::decode(head) {
-                        Ok(message) => {
-                            let adapter = Some(message.adapter).filter(|name| !name.is_empty());
-                            reports.cleaning.send_replace(adapter);
-                            continue;
-                        }
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::StacksReply => {
-                    match reports.stacks.put(header.call, head) {
-                        Ok(()) => continue,
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::ProfilePart => {
-                    match reports.profiles.put(header.call, head) {
-                        Ok(()) => continue,
-                        Err(error) => return format!("broke the protocol: {error}"),
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Secret => {
-                    if head.len() > MAX_SECRET {
-                        ProtocolError::Length(head.len() as u64)
-                    } else {
-                        match reports.secret(header.call, head) {
-                            Ok(()) => continue,
-                            Err(error) => return format!("broke the protocol: {error}"),
-                        }
-                    }
-                }
-                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Telemetry => {
-                    if head.len() <= MAX_TELEMETRY {
-                        (reports.telemetry)(head);
-                        continue;
-                    }
-                    ProtocolError::Length(head.len() as u64)
-                }
-                Ok(Parsed::Frame { header, .. } | Parsed::TooLarge { header }) => {
-                    ProtocolError::Unexpected(header.kind)
-                }
-                Err(error) => error,
-            };
-            return format!("broke the protocol: {error}");
+            }
         }
     }
 }

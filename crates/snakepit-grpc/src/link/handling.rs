@@ -11,15 +11,15 @@ use snakepit_core::error::{ErrorCode, ToolError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(super) type Answer = Result<Bytes, Box<ToolError>>;
-pub(super) type Handling = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub(super) type HostReply = Result<Bytes, Box<ToolError>>;
+pub(super) type Handling = Pin<Box<dyn Future<Output = HostReply> + Send>>;
 
 /// Waits for the handler's answer, the worker's cancellation, or the deadline.
 pub(super) async fn finish(
     mut handling: Handling,
     mut cancelled: oneshot::Receiver<()>,
     deadline: Option<Instant>,
-) -> Answer {
+) -> HostReply {
     let never = Instant::now() + Duration::from_secs(365 * 24 * 3600);
     let mut late = pin!(tokio::time::sleep_until(deadline.unwrap_or(never)));
     poll_fn(|context| {
@@ -47,9 +47,9 @@ pub(super) async fn finish(
 
 /// Polls a handler and converts its panic into an error.
 pub(super) fn poll_caught(
-    handling: Pin<&mut (dyn Future<Output = Answer> + Send)>,
+    handling: Pin<&mut (dyn Future<Output = HostReply> + Send)>,
     context: &mut Context<'_>,
-) -> Poll<Answer> {
+) -> Poll<HostReply> {
     catch_unwind(AssertUnwindSafe(|| handling.poll(context))).unwrap_or_else(|_| {
         Poll::Ready(Err(refusal(
             ErrorCode::HostToolPanicked,

@@ -24,14 +24,14 @@ const COPY_LIMIT: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Outbox {
     stream: OwnedWriteHalf,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     wake: Notify,
     /// Notified when the peer has taken bytes or the connection is broken.
     taken: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutboxState {
     /// Header, head and small body of the frame being sent; reused.
     scratch: Vec<u8>,
     /// Bytes that the socket has not taken yet. New frames queue behind them.

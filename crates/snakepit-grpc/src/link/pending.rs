@@ -80,7 +80,7 @@ impl Open {
 /// The running calls, and the reason for the end of the connection once it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    state: Mutex<State>,
+    state: Mutex<PendingCalls>,
     /// `true` once the worker has requested its replacement.
     renewal: AtomicBool,
     pub(super) spans: Spans,
@@ -90,7 +90,7 @@ pub(super) struct Pending {
 const REMEMBERED: usize = 256;
 
 #[derive(Debug, Default)]
-struct State {
+struct PendingCalls {
     waiters: CallMap<Waiter>,
     /// Number of calls so far.
     calls: u64,
@@ -206,7 +206,7 @@ impl Pending {
     }
 }
 
-impl State {
+impl PendingCalls {
     fn remember(&mut self, call: (u64, u64)) {
         if self.last.len() < REMEMBERED {
             self.last.push(call);
@@ -227,7 +227,7 @@ impl Waiter {
     }
 
     /// Completes a call that the worker has given back. Has no effect if the caller is gone.
-    pub(super) fn give_back(self) {
+    pub(super) fn end_recalled(self) {
         match self {
             Self::Call { sender, .. } => {
                 let _ = sender.send(Err(CallError::NotBegun));

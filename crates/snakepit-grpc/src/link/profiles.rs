@@ -12,6 +12,7 @@ use snakepit_core::worker::profiling::{Profile, ProfileReport, ProfiledThreads, 
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::ending::LinkEnd;
 use super::outbox::Outbox;
 use super::profile_data;
 use crate::frame::{Header, Kind};
@@ -31,11 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Profiles {
     last: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<RunningProfiles>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RunningProfiles {
     waiting: HashMap<u64, oneshot::Sender<pb::ProfilePart>>,
     running: HashMap<u64, watch::Sender<bool>>,
 }
@@ -64,18 +65,18 @@ impl Profiles {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RunningProfiles> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A pending answer; forgotten when it is dropped.
-struct Answer<'a> {
+struct AwaitedPart<'a> {
     profiles: &'a Profiles,
     number: u64,
 }
 
-impl Drop for Answer<'_> {
+impl Drop for AwaitedPart<'_> {
     fn drop(&mut self) {
         self.profiles.lock().waiting.remove(&self.number);
     }
@@ -92,7 +93,7 @@ pub(super) struct LinkProfile {
     /// Time by which the sampling is over, even if the worker does not report it.
     over: Instant,
     /// The reason for the end of the connection, once it has ended.
-    link: watch::Receiver<Option<Arc<str>>>,
+    link: watch::Receiver<Option<LinkEnd>>,
 }
 
 impl LinkProfile {
@@ -103,7 +104,7 @@ impl LinkProfile {
     pub(super) async fn start(
         outbox: &Arc<Outbox>,
         profiles: &Arc<Profiles>,
-        link: &watch::Receiver<Option<Arc<str>>>,
+        link: &watch::Receiver<Option<LinkEnd>>,
         profile: &Profile,
     ) -> Result<Self, String> {
         let number = 1 + profiles.last.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +141,7 @@ impl LinkProfile {
     async fn ask(&self, number: u64, question: &pb::Profile) -> Result<pb::ProfilePart, String> {
         let (sender, answer) = oneshot::channel();
         self.profiles.lock().waiting.insert(number, sender);
-        let _waits = Answer {
+        let _waits = AwaitedPart {
             profiles: &self.profiles,
             number,
         };

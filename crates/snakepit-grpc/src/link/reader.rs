@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::chunks::{Batch, LARGE_BATCH};
 use super::client::DescribeError;
-use super::ending::End;
+use super::ending::{End, LinkEnd};
 use super::gathered::Gathered;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Open, Pending, Waiter};
@@ -27,7 +27,7 @@ pub(super) async fn run(
     stream: OwnedReadHalf,
     pending: Arc<Pending>,
     serving: Arc<Serving>,
-    ended: watch::Sender<Option<Arc<str>>>,
+    ended: watch::Sender<Option<LinkEnd>>,
     max_payload: usize,
     one_by_one: Arc<AtomicBool>,
 ) {
@@ -43,17 +43,14 @@ pub(super) async fn run(
         ended,
         pending: Arc::clone(&reader.pending),
         serving: Arc::clone(&reader.serving),
-        reason: "is unreachable: the runtime of its pool was shut down".into(),
+        end: LinkEnd::lost("is unreachable: the runtime of its pool was shut down"),
         in_turn: false,
     };
-    let (reason, all_read) = match reader.read_all().await {
-        Ok(reason) => (reason, true),
-        Err(error) => {
-            let all_read = matches!(error, ProtocolError::Truncated);
-            (format!("broke the protocol: {error}"), all_read)
-        }
+    let all_read;
+    (end.end, all_read) = match reader.read_all().await {
+        Ok(reason) => (LinkEnd::lost(reason), true),
+        Err(error) => (error.into(), error == ProtocolError::Truncated),
     };
-    end.reason = reason.into();
     end.in_turn = all_read && one_by_one.load(Ordering::Relaxed);
     reader.batch = None;
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use snakepit_core::error::ErrorCode;
 use tokio::time::timeout;
 
-use super::handling::{Answer, refusal};
+use super::handling::{HostReply, refusal};
 use super::outbox::Outbox;
 use super::parser::ProtocolError;
 
@@ -92,7 +92,7 @@ impl Room {
 
     /// Keeps an answer until there is room for it. If too much is kept already, returns an error as
     /// the answer instead. A worker that does not read for [`PATIENCE`] loses its connection.
-    pub(super) async fn hold(&self, answer: Answer, calls: impl Fn() -> usize) -> Answer {
+    pub(super) async fn hold(&self, answer: HostReply, calls: impl Fn() -> usize) -> HostReply {
         let bytes = answer.as_ref().map_or(0, Bytes::len);
         let kept = self.ready.fetch_add(bytes, Ordering::Relaxed);
         let _ready = Ready(&self.ready, bytes);

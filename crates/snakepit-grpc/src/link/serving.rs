@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::calls::CallMap;
-use super::handling::{Answer, Handling, finish, over_limit, poll_caught, refusal};
+use super::handling::{Handling, HostReply, finish, over_limit, poll_caught, refusal};
 use super::mask::Mask;
 use super::outbox::Outbox;
 use super::parser::ProtocolError;
@@ -43,11 +43,11 @@ pub(super) struct Serving {
     /// Masks secrets in the texts of the worker. Empty until the worker is known, and if they stay
     /// as they are.
     mask: OnceLock<Arc<dyn Mask>>,
-    state: Mutex<State>,
+    state: Mutex<ServedCalls>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ServedCalls {
     running: CallMap<Running>,
     /// The calls of the waiting requests, by the requests' numbers.
     owners: HashMap<u64, u64>,
@@ -369,7 +369,7 @@ impl Serving {
         })
     }
 
-    fn answer(&self, number: u64, answer: Answer) {
+    fn answer(&self, number: u64, answer: HostReply) {
         let answer = answer.and_then(|body| {
             if body.len() > self.max_payload {
                 Err(over_limit("answer", body.len() as u64, self.max_payload))
@@ -390,7 +390,7 @@ impl Serving {
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ServedCalls> {
         self.state
             .lock()
             .expect("nothing panics while it is locked")

@@ -16,7 +16,7 @@ use super::{Scope, ServeOptions, peer, sessions};
 use crate::pb;
 use crate::pb::bridge_service_server::BridgeService;
 
-type Answer<T> = Result<Response<T>, Status>;
+type RpcResult<T> = Result<Response<T>, Status>;
 
 /// Serves the state of a host to gRPC clients, and with a [`Gateway`] the tools of its workers.
 /// Cheap to clone.
@@ -118,14 +118,14 @@ impl BridgeService for BridgeServer {
     type WatchVariablesStream = BoxStream<pb::VariableChange>;
     type StreamElixirToolStream = BoxStream<pb::ToolChunk>;
 
-    async fn ping(&self, request: Request<pb::PingRequest>) -> Answer<pb::PingResponse> {
+    async fn ping(&self, request: Request<pb::PingRequest>) -> RpcResult<pb::PingResponse> {
         Ok(Response::new(sessions::ping(&request.into_inner())))
     }
 
     async fn initialize_session(
         &self,
         request: Request<pb::InitializeSessionRequest>,
-    ) -> Answer<pb::InitializeSessionResponse> {
+    ) -> RpcResult<pb::InitializeSessionResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .initialize_session(request.into_inner())
@@ -135,7 +135,7 @@ impl BridgeService for BridgeServer {
     async fn cleanup_session(
         &self,
         request: Request<pb::CleanupSessionRequest>,
-    ) -> Answer<pb::CleanupSessionResponse> {
+    ) -> RpcResult<pb::CleanupSessionResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .cleanup_session(request.into_inner())
@@ -145,7 +145,7 @@ impl BridgeService for BridgeServer {
     async fn get_session(
         &self,
         request: Request<pb::GetSessionRequest>,
-    ) -> Answer<pb::GetSessionResponse> {
+    ) -> RpcResult<pb::GetSessionResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .get_session(request.into_inner())
@@ -155,7 +155,7 @@ impl BridgeService for BridgeServer {
     async fn heartbeat(
         &self,
         request: Request<pb::HeartbeatRequest>,
-    ) -> Answer<pb::HeartbeatResponse> {
+    ) -> RpcResult<pb::HeartbeatResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         Ok(Response::new(self.inner.heartbeat(request.into_inner())))
     }
@@ -163,7 +163,7 @@ impl BridgeService for BridgeServer {
     async fn execute_tool(
         &self,
         request: Request<pb::ExecuteToolRequest>,
-    ) -> Answer<pb::ExecuteToolResponse> {
+    ) -> RpcResult<pb::ExecuteToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
         let answer = self.inner.execute_tool(
@@ -177,7 +177,7 @@ impl BridgeService for BridgeServer {
     async fn execute_streaming_tool(
         &self,
         request: Request<pb::ExecuteToolRequest>,
-    ) -> Answer<Self::ExecuteStreamingToolStream> {
+    ) -> RpcResult<Self::ExecuteStreamingToolStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
         let answer = self.inner.execute_streaming_tool(
@@ -191,7 +191,7 @@ impl BridgeService for BridgeServer {
     async fn execute_tool_many(
         &self,
         request: Request<Streaming<pb::ExecuteToolRequest>>,
-    ) -> Answer<Self::ExecuteToolManyStream> {
+    ) -> RpcResult<Self::ExecuteToolManyStream> {
         let (caller, scope) = (Caller::of(&request), Scope::of(&request));
         let requests = request.into_inner().map(move |request| {
             let request = request?;
@@ -207,7 +207,7 @@ impl BridgeService for BridgeServer {
     async fn cancel_call(
         &self,
         _: Request<pb::CancelCallRequest>,
-    ) -> Answer<pb::CancelCallResponse> {
+    ) -> RpcResult<pb::CancelCallResponse> {
         Err(Status::unimplemented(
             "clients of the host cancel a call by ending its request",
         ))
@@ -216,7 +216,7 @@ impl BridgeService for BridgeServer {
     async fn register_tools(
         &self,
         request: Request<pb::RegisterToolsRequest>,
-    ) -> Answer<pb::RegisterToolsResponse> {
+    ) -> RpcResult<pb::RegisterToolsResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let worker = peer::process(&request).and_then(|process| self.worker(process));
         Ok(Response::new(
@@ -227,7 +227,7 @@ impl BridgeService for BridgeServer {
     async fn get_exposed_elixir_tools(
         &self,
         request: Request<pb::GetExposedElixirToolsRequest>,
-    ) -> Answer<pb::GetExposedElixirToolsResponse> {
+    ) -> RpcResult<pb::GetExposedElixirToolsResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .exposed_tools(&request.into_inner().session_id)
@@ -237,7 +237,7 @@ impl BridgeService for BridgeServer {
     async fn execute_elixir_tool(
         &self,
         request: Request<pb::ExecuteElixirToolRequest>,
-    ) -> Answer<pb::ExecuteElixirToolResponse> {
+    ) -> RpcResult<pb::ExecuteElixirToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
         let answer = self.inner.call_host_tool(
@@ -251,7 +251,7 @@ impl BridgeService for BridgeServer {
     async fn stream_elixir_tool(
         &self,
         request: Request<pb::ExecuteElixirToolRequest>,
-    ) -> Answer<Self::StreamElixirToolStream> {
+    ) -> RpcResult<Self::StreamElixirToolStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let caller = Caller::of(&request);
         self.inner
@@ -266,20 +266,20 @@ impl BridgeService for BridgeServer {
     async fn stream_telemetry(
         &self,
         _: Request<Streaming<pb::TelemetryControl>>,
-    ) -> Answer<Self::StreamTelemetryStream> {
+    ) -> RpcResult<Self::StreamTelemetryStream> {
         Err(Status::unimplemented(
             "this host has no telemetry for its clients",
         ))
     }
 
-    async fn describe(&self, _: Request<pb::DescribeRequest>) -> Answer<pb::DescribeResponse> {
+    async fn describe(&self, _: Request<pb::DescribeRequest>) -> RpcResult<pb::DescribeResponse> {
         Ok(Response::new(self.inner.describe()))
     }
 
     async fn register_variable(
         &self,
         request: Request<pb::RegisterVariableRequest>,
-    ) -> Answer<pb::RegisterVariableResponse> {
+    ) -> RpcResult<pb::RegisterVariableResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let origin = peer::origin(&request);
         self.inner
@@ -290,7 +290,7 @@ impl BridgeService for BridgeServer {
     async fn get_variables(
         &self,
         request: Request<pb::GetVariablesRequest>,
-    ) -> Answer<pb::GetVariablesResponse> {
+    ) -> RpcResult<pb::GetVariablesResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let limit = Caller::of(&request).limit(self.max_message);
         self.inner
@@ -301,7 +301,7 @@ impl BridgeService for BridgeServer {
     async fn set_variables(
         &self,
         request: Request<pb::SetVariablesRequest>,
-    ) -> Answer<pb::SetVariablesResponse> {
+    ) -> RpcResult<pb::SetVariablesResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let origin = peer::origin(&request);
         self.inner
@@ -312,7 +312,7 @@ impl BridgeService for BridgeServer {
     async fn delete_variable(
         &self,
         request: Request<pb::DeleteVariableRequest>,
-    ) -> Answer<pb::DeleteVariableResponse> {
+    ) -> RpcResult<pb::DeleteVariableResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let origin = peer::origin(&request);
         self.inner
@@ -323,7 +323,7 @@ impl BridgeService for BridgeServer {
     async fn list_variables(
         &self,
         request: Request<pb::ListVariablesRequest>,
-    ) -> Answer<pb::ListVariablesResponse> {
+    ) -> RpcResult<pb::ListVariablesResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let limit = Caller::of(&request).limit(self.max_message);
         self.inner
@@ -334,7 +334,7 @@ impl BridgeService for BridgeServer {
     async fn watch_variables(
         &self,
         request: Request<pb::WatchVariablesRequest>,
-    ) -> Answer<Self::WatchVariablesStream> {
+    ) -> RpcResult<Self::WatchVariablesStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .watch_variables(request.into_inner())
@@ -344,7 +344,7 @@ impl BridgeService for BridgeServer {
     async fn put_program(
         &self,
         request: Request<pb::PutProgramRequest>,
-    ) -> Answer<pb::PutProgramResponse> {
+    ) -> RpcResult<pb::PutProgramResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .put_program(request.into_inner())
@@ -354,7 +354,7 @@ impl BridgeService for BridgeServer {
     async fn get_program(
         &self,
         request: Request<pb::GetProgramRequest>,
-    ) -> Answer<pb::GetProgramResponse> {
+    ) -> RpcResult<pb::GetProgramResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .get_program(&request.into_inner())
@@ -364,7 +364,7 @@ impl BridgeService for BridgeServer {
     async fn delete_program(
         &self,
         request: Request<pb::DeleteProgramRequest>,
-    ) -> Answer<pb::DeleteProgramResponse> {
+    ) -> RpcResult<pb::DeleteProgramResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .delete_program(&request.into_inner())
@@ -374,7 +374,7 @@ impl BridgeService for BridgeServer {
     async fn list_programs(
         &self,
         request: Request<pb::ListProgramsRequest>,
-    ) -> Answer<pb::ListProgramsResponse> {
+    ) -> RpcResult<pb::ListProgramsResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .list_programs(&request.into_inner())

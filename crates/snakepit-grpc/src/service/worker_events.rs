@@ -99,7 +99,7 @@ impl WorkerEvents {
             Ok(answer) => self.read_all(answer.into_inner(), &settings).await,
             Err(status) => ended(&status),
         };
-        self.tell_dropped();
+        self.report_dropped();
         end
     }
 
@@ -113,7 +113,7 @@ impl WorkerEvents {
                 Some(end) => match timeout_at(end, messages.message()).await {
                     Ok(next) => next,
                     Err(_) => {
-                        self.tell_dropped();
+                        self.report_dropped();
                         continue;
                     }
                 },
@@ -132,7 +132,7 @@ impl WorkerEvents {
     fn take(&mut self, message: pb::TelemetryEvent) {
         let now = Instant::now();
         if self.window.is_none_or(|end| now >= end) {
-            self.tell_dropped();
+            self.report_dropped();
             (self.window, self.taken) = (Some(now + Duration::from_secs(1)), 0);
         }
         self.taken = self.taken.saturating_add(1);
@@ -149,7 +149,7 @@ impl WorkerEvents {
         }
     }
 
-    fn tell_dropped(&mut self) {
+    fn report_dropped(&mut self) {
         for (reason, records) in std::mem::take(&mut self.dropped) {
             self.events.publish(Event::TelemetryDropped {
                 pool: self.pool.clone(),

@@ -91,7 +91,7 @@ impl<T> fmt::Debug for WorkerServer<T> {
     }
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type RpcResult<T> = Result<Response<T>, Status>;
 
 /// Implements the service: the rpcs of `own` as given, the others refused.
 macro_rules! service {
@@ -99,7 +99,7 @@ macro_rules! service {
         #[async_trait]
         impl<T: WorkerTools> BridgeService for WorkerServer<T> {
             $($own)*
-            $(async fn $rpc(&self, _: Request<$request>) -> Answer<$response> {
+            $(async fn $rpc(&self, _: Request<$request>) -> RpcResult<$response> {
                 Err(Status::unimplemented("a worker does not serve this"))
             })*
         }
@@ -114,26 +114,26 @@ service! {
         type WatchVariablesStream = BoxStream<pb::VariableChange>;
         type StreamElixirToolStream = BoxStream<pb::ToolChunk>;
 
-        async fn ping(&self, request: Request<pb::PingRequest>) -> Answer<pb::PingResponse> {
+        async fn ping(&self, request: Request<pb::PingRequest>) -> RpcResult<pb::PingResponse> {
             let message = format!("pong: {}", request.get_ref().message);
             Ok(Response::new(pb::PingResponse { message, server_time: None }))
         }
 
-        async fn describe(&self, _: Request<pb::DescribeRequest>) -> Answer<pb::DescribeResponse> {
+        async fn describe(&self, _: Request<pb::DescribeRequest>) -> RpcResult<pb::DescribeResponse> {
             Ok(Response::new(self.tools.describe()))
         }
 
         async fn execute_tool(
             &self,
             request: Request<pb::ExecuteToolRequest>,
-        ) -> Answer<pb::ExecuteToolResponse> {
+        ) -> RpcResult<pb::ExecuteToolResponse> {
             Ok(Response::new(self.tools.execute(request.into_inner()).await))
         }
 
         async fn execute_streaming_tool(
             &self,
             request: Request<pb::ExecuteToolRequest>,
-        ) -> Answer<Self::ExecuteStreamingToolStream> {
+        ) -> RpcResult<Self::ExecuteStreamingToolStream> {
             let chunks = self.tools.stream(request.into_inner());
             Ok(Response::new(chunks.map(|chunk| chunk.map_err(from_tool)).boxed()))
         }
@@ -141,7 +141,7 @@ service! {
         async fn execute_tool_many(
             &self,
             request: Request<Streaming<pb::ExecuteToolRequest>>,
-        ) -> Answer<Self::ExecuteToolManyStream> {
+        ) -> RpcResult<Self::ExecuteToolManyStream> {
             let tools = Arc::clone(&self.tools);
             let answers = request.into_inner().then(move |request| {
                 let tools = Arc::clone(&tools);
@@ -153,7 +153,7 @@ service! {
         async fn cancel_call(
             &self,
             request: Request<pb::CancelCallRequest>,
-        ) -> Answer<pb::CancelCallResponse> {
+        ) -> RpcResult<pb::CancelCallResponse> {
             self.tools.cancel(request.get_ref().call_id);
             Ok(Response::new(pb::CancelCallResponse {}))
         }
@@ -161,7 +161,7 @@ service! {
         async fn cleanup_session(
             &self,
             request: Request<pb::CleanupSessionRequest>,
-        ) -> Answer<pb::CleanupSessionResponse> {
+        ) -> RpcResult<pb::CleanupSessionResponse> {
             self.tools.end_session(&request.get_ref().session_id);
             Ok(Response::new(pb::CleanupSessionResponse { success: true, resources_cleaned: 0 }))
         }

@@ -95,7 +95,7 @@ async fn a_call_is_taken_back_and_ends() {
         let mut call = Box::pin(client.call(&calls[1]));
         assert!(futures_util::poll!(&mut call).is_pending());
         assert!(control.recall(Slot(3), calls[1].call).await);
-        client.give_back(calls[1].call);
+        client.end_recalled(calls[1].call);
         assert!(matches!(call.await, Err(CallError::NotBegun)));
         assert!(!control.recall(Slot(3), calls[2].call).await);
     };

@@ -173,9 +173,12 @@ async fn answered_with(make: impl FnOnce(u64) -> Vec<u8>) -> (CallError, CallErr
         drop(peer);
     };
     let (first, ()) = tokio::join!(client.call(&call), worker);
-    let reason = client.ended().await;
+    let end = client.ended().await;
     let second = client.call(&request("")).await.unwrap_err();
-    assert!(second.to_string().contains(&*reason), "{second} / {reason}");
+    assert!(
+        second.to_string().contains(&**end.reason()),
+        "{second} / {end}"
+    );
     (first.unwrap_err(), second)
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use futures_util::FutureExt as _;
 use prost::Message as _;
 use snakepit_grpc::frame::{FLAG_ERROR, Kind, MAX_SECRET};
-use snakepit_grpc::link::ControlClient;
+use snakepit_grpc::link::{ControlClient, LinkEnd};
 use snakepit_grpc::pb;
 use tokio::net::UnixStream;
 
@@ -37,6 +37,7 @@ async fn control_cancels_and_tolerates_signs_of_life() {
         control
             .ended()
             .await
+            .reason()
             .contains("unexpected frame of kind Reply")
     );
 }
@@ -69,7 +70,9 @@ async fn control_asks_for_signs_of_life() {
     let short = std::time::Duration::from_millis(5);
     assert_eq!(control.ping(short).await, None);
     peer.send(&frame(Kind::Pong, 99, 0, b"", b"")).await;
-    let reason = control.ended().await;
+    let LinkEnd::ProtocolBroken(reason) = control.ended().await else {
+        panic!("the protocol is broken");
+    };
     assert!(
         reason.contains("unexpected frame of kind Pong"),
         "nobody has asked: {reason}"
@@ -111,7 +114,8 @@ async fn the_import_that_switches_the_gil_on_is_told_once() {
     }
     assert_eq!(control.gil_enabled().await.as_deref(), Some("first"));
     drop(peer);
-    assert_eq!(&*control.ended().await, "closed its control connection");
+    let closed = LinkEnd::Lost("closed its control connection".into());
+    assert_eq!(control.ended().await, closed);
     assert_eq!(control.gil_reenabled_by().as_deref(), Some("first"));
     let (host, _) = UnixStream::pair().unwrap();
     assert_eq!(ControlClient::new(host).gil_enabled().await, None);
@@ -142,6 +146,8 @@ async fn a_secret_of_the_worker_is_hidden_before_it_is_confirmed() {
     }
     let head = vec![0; MAX_SECRET + 1];
     peer.send(&frame(Kind::Secret, 7, 0, &head, b"")).await;
-    let reason = control.ended().await;
+    let LinkEnd::ProtocolBroken(reason) = control.ended().await else {
+        panic!("the protocol is broken");
+    };
     assert!(reason.contains("impossible length"), "{reason}");
 }

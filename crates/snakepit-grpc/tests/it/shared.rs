@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use prost::Message as _;
 use snakepit_grpc::frame::{HEADER_LEN, Kind, STREAM_WINDOW};
-use snakepit_grpc::link::LinkClient;
+use snakepit_grpc::link::{LinkClient, LinkEnd};
 use snakepit_grpc::pb;
 use tokio::net::UnixStream;
 
@@ -97,7 +97,9 @@ async fn a_stream_that_sends_more_than_it_may_ends_the_connection() {
         // One chunk beyond the window.
         peer.send(&chunk).await;
         drop(peer);
-        let reason = client.ended().await;
+        let LinkEnd::ProtocolBroken(reason) = client.ended().await else {
+            panic!("the protocol is broken");
+        };
         assert!(
             reason.contains("beyond what its consumer has taken"),
             "{reason}"

@@ -265,7 +265,7 @@ async fn a_call_that_was_never_begun_has_no_span() {
     let (call, _) = traced(true);
     let worker = async {
         called(&mut peer).await;
-        client.give_back(call.call);
+        client.end_recalled(call.call);
     };
     let (result, ()) = tokio::join!(client.call(&call), worker);
     result.unwrap_err();

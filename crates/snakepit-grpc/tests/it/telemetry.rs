@@ -15,7 +15,7 @@ use snakepit_core::id::CallId;
 use snakepit_core::value::Payload;
 use snakepit_core::worker::TelemetryControl;
 use snakepit_grpc::frame::{Kind, MAX_TELEMETRY};
-use snakepit_grpc::link::ControlClient;
+use snakepit_grpc::link::{ControlClient, LinkEnd};
 use snakepit_grpc::pb;
 use snakepit_grpc::records::{Malformed, Record, Records, count};
 use tokio::net::UnixStream;
@@ -71,7 +71,9 @@ async fn frames_are_handed_on_and_signs_of_life_go_between_them() {
     assert_eq!(heads.recv().unwrap(), head);
     peer.send(&frame(Kind::Telemetry, 0, 0, &[7; MAX_TELEMETRY + 1], b""))
         .await;
-    let reason = control.ended().await;
+    let LinkEnd::ProtocolBroken(reason) = control.ended().await else {
+        panic!("the protocol is broken");
+    };
     assert!(
         reason.contains("impossible length, 65537 bytes"),
         "{reason}"

@@ -1,4 +1,4 @@
-//! Tells workers which sessions have ended, so that they drop what they keep for them.
+//! Reports ended sessions to workers, so that they drop the state that they keep for them.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -18,8 +18,9 @@ pub(super) struct EndedSessions {
 }
 
 impl EndedSessions {
-    /// Tells this worker of the sessions of `state` that end from now on, if it wants to know.
-    pub(super) fn tell(&self, worker: &Arc<CommandWorker>, state: &HostState) {
+    /// Reports the sessions of `state` that end from now on to this worker, if it accepts such
+    /// reports.
+    pub(super) fn report(&self, worker: &Arc<CommandWorker>, state: &HostState) {
         if !worker.keeps_sessions() {
             return;
         }

@@ -46,7 +46,7 @@ const SPARE_THREADS: u32 = 2;
 /// Number of signs in the output that wait to be read; a worker gives one.
 const LINES: usize = 16;
 
-/// Pause between two attempts to connect to a worker that has told that it is ready.
+/// Pause between two attempts to connect to a worker that has announced its readiness.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// Time for the exit status of a process that has closed its connection.

@@ -29,7 +29,7 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// Waits for the first sign and returns the address that it tells.
+    /// Waits for the first sign and returns its address.
     ///
     /// # Errors
     /// The sign has no usable address: one phrase.
@@ -50,7 +50,7 @@ impl Signs {
     /// Checks that no sign contradicts the first one.
     ///
     /// # Errors
-    /// Another sign tells another address: one phrase.
+    /// Another sign has another address: one phrase.
     pub(super) fn check(&mut self, address: &Address) -> Result<(), String> {
         let mut others = Vec::new();
         while let Ok(text) = self.lines.try_recv() {

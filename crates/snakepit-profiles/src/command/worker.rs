@@ -99,7 +99,8 @@ impl CommandWorker {
         self.link.capabilities().sessions
     }
 
-    /// Tells the worker in the background that a session has ended, if it has had calls of it.
+    /// Reports the end of a session to the worker, in the background, if the worker has served
+    /// calls of the session.
     pub(super) fn session_ended(self: &Arc<Self>, session: &SessionId) {
         let mut known = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if known.remove(session) {

@@ -1,4 +1,4 @@
-//! The verdict on one library, for one profile and one interpreter.
+//! The suitability of one library, for one profile and one interpreter.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl Threading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum Suitability {
     /// Nothing to do.
     Ok,
     /// Usable with care: the advice says how.
@@ -45,7 +45,7 @@ pub enum Verdict {
     Unsafe,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Suitability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ok => "ok",
@@ -56,14 +56,14 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The verdict on one library, with reason and advice.
+/// The suitability of one library, with reason and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LibraryCheck {
     /// The library, by the name that the caller gave.
     pub library: String,
-    /// The verdict.
-    pub verdict: Verdict,
+    /// Suitability of the library.
+    pub suitability: Suitability,
     /// The reason, in one or two sentences.
     pub reason: String,
     /// One thing to do. `None` if there is nothing to do.
@@ -92,18 +92,18 @@ impl Compatibility {
         threading: Threading,
         installed: Option<&str>,
     ) -> LibraryCheck {
-        let (verdict, reason, advice) = match self.info(library) {
+        let (suitability, reason, advice) = match self.info(library) {
             Some(entry) => entry.judge(profile, threading, installed),
             None if profile == ProfileKind::Process => one_slot(),
             None => (
-                Verdict::Unknown,
+                Suitability::Unknown,
                 format!("the thread safety of `{library}` is unknown"),
                 Some("try it under load with a ThreadSafetyChecker, or use processes".to_owned()),
             ),
         };
         LibraryCheck {
             library: library.to_owned(),
-            verdict,
+            suitability,
             reason,
             advice,
             installed: installed.map(str::to_owned),
@@ -111,11 +111,11 @@ impl Compatibility {
     }
 }
 
-type Judgement = (Verdict, String, Option<String>);
+type Judgement = (Suitability, String, Option<String>);
 
 fn one_slot() -> Judgement {
     let reason = "one slot in each worker: nothing is shared".to_owned();
-    (Verdict::Ok, reason, None)
+    (Suitability::Ok, reason, None)
 }
 
 impl Library {
@@ -153,14 +153,14 @@ impl Library {
         };
         if let Some(minimum) = older {
             let reason = format!("what is known is about {minimum} and newer");
-            return (Verdict::Unknown, reason, Some("upgrade it".to_owned()));
+            return (Suitability::Unknown, reason, Some("upgrade it".to_owned()));
         }
         let advice = self.workaround.clone();
         match self.safety(threading, installed) {
-            Safety::Safe => (Verdict::Ok, self.notes.clone(), None),
-            Safety::Conditional => (Verdict::Care, self.notes.clone(), advice),
-            Safety::Unsafe => (Verdict::Unsafe, self.notes.clone(), advice),
-            Safety::Unknown => (Verdict::Unknown, self.notes.clone(), advice),
+            Safety::Safe => (Suitability::Ok, self.notes.clone(), None),
+            Safety::Conditional => (Suitability::Care, self.notes.clone(), advice),
+            Safety::Unsafe => (Suitability::Unsafe, self.notes.clone(), advice),
+            Safety::Unknown => (Suitability::Unknown, self.notes.clone(), advice),
             Safety::Unsupported => self.unsupported(installed),
         }
     }
@@ -168,9 +168,9 @@ impl Library {
     /// Judges an unsupported library: importing it enables the GIL, so the safety with a GIL
     /// applies.
     fn unsupported(&self, installed: Option<&str>) -> Judgement {
-        let verdict = match self.gil {
-            Safety::Unsafe => Verdict::Unsafe,
-            _ => Verdict::Care,
+        let suitability = match self.gil {
+            Safety::Unsafe => Suitability::Unsafe,
+            _ => Suitability::Care,
         };
         match (&self.free_threaded_since, installed) {
             (Some(since), Some(version)) => {
@@ -180,7 +180,7 @@ impl Library {
                     self.notes
                 );
                 (
-                    verdict,
+                    suitability,
                     reason,
                     Some(format!("upgrade it to {since} or newer")),
                 )
@@ -191,7 +191,7 @@ impl Library {
                      if it can be imported at all. {}",
                     self.notes
                 );
-                (verdict, reason, self.workaround.clone())
+                (suitability, reason, self.workaround.clone())
             }
         }
     }

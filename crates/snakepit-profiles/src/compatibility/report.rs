@@ -1,11 +1,11 @@
-//! The verdicts on several libraries and their installed versions.
+//! The suitability of several libraries and their installed versions.
 
 use serde::Serialize;
 
-use super::{Compatibility, LibraryCheck, Threading, Verdict};
+use super::{Compatibility, LibraryCheck, Suitability, Threading};
 use crate::{Installed, Interpreter, ProfileKind};
 
-/// Verdicts on the libraries of an adapter.
+/// Suitability of the libraries of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompatibilityReport {
@@ -61,15 +61,15 @@ impl Compatibility {
 }
 
 impl CompatibilityReport {
-    /// Returns the checks with this verdict.
-    pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &LibraryCheck> {
+    /// Returns the checks with this suitability.
+    pub fn with(&self, suitability: Suitability) -> impl Iterator<Item = &LibraryCheck> {
         let checks = self.checks.iter();
-        checks.filter(move |check| check.verdict == verdict)
+        checks.filter(move |check| check.suitability == suitability)
     }
 
-    /// Returns the worst verdict. `Ok` if there are no libraries.
-    pub fn worst(&self) -> Verdict {
-        let verdicts = self.checks.iter().map(|check| check.verdict);
-        verdicts.max().unwrap_or(Verdict::Ok)
+    /// Returns the worst suitability. `Ok` if there are no libraries.
+    pub fn worst(&self) -> Suitability {
+        let suitabilities = self.checks.iter().map(|check| check.suitability);
+        suitabilities.max().unwrap_or(Suitability::Ok)
     }
 }

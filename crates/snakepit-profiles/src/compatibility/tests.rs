@@ -1,4 +1,4 @@
-//! The data file is well-formed, and the verdicts follow from it.
+//! The data file is well-formed, and the suitability of libraries follows from it.
 
 use super::*;
 use crate::installed::Installed;
@@ -124,23 +124,35 @@ fn a_library_is_found_by_any_of_its_names() {
 fn verdicts_follow_profile_and_interpreter() {
     let known = Compatibility::known();
     for (name, on_gil, on_free) in [
-        ("numpy", Verdict::Ok, Verdict::Care),
-        ("cryptography", Verdict::Ok, Verdict::Ok),
-        ("torch", Verdict::Care, Verdict::Care),
-        ("pandas", Verdict::Unsafe, Verdict::Unsafe),
-        ("matplotlib", Verdict::Unsafe, Verdict::Unsafe),
+        ("numpy", Suitability::Ok, Suitability::Care),
+        ("cryptography", Suitability::Ok, Suitability::Ok),
+        ("torch", Suitability::Care, Suitability::Care),
+        ("pandas", Suitability::Unsafe, Suitability::Unsafe),
+        ("matplotlib", Suitability::Unsafe, Suitability::Unsafe),
         // Importing it enables the GIL, so that it is as safe as with a GIL.
-        ("grpcio", Verdict::Ok, Verdict::Care),
-        ("spacy", Verdict::Unsafe, Verdict::Unsafe),
-        ("httpx", Verdict::Ok, Verdict::Unknown),
-        ("no-such-library", Verdict::Unknown, Verdict::Unknown),
+        ("grpcio", Suitability::Ok, Suitability::Care),
+        ("spacy", Suitability::Unsafe, Suitability::Unsafe),
+        ("httpx", Suitability::Ok, Suitability::Unknown),
+        (
+            "no-such-library",
+            Suitability::Unknown,
+            Suitability::Unknown,
+        ),
     ] {
         for (interpreter, expected) in [(gil(), on_gil), (free(), on_free)] {
             let check = known.check(name, THREAD, &interpreter);
-            assert_eq!(check.verdict, expected, "{name}: {check:?}");
-            assert_eq!(check.advice.is_some(), expected != Verdict::Ok, "{check:?}");
+            assert_eq!(check.suitability, expected, "{name}: {check:?}");
+            assert_eq!(
+                check.advice.is_some(),
+                expected != Suitability::Ok,
+                "{check:?}"
+            );
             let alone = known.check(name, ProfileKind::Process, &interpreter);
-            assert_eq!((alone.verdict, alone.advice), (Verdict::Ok, None), "{name}");
+            assert_eq!(
+                (alone.suitability, alone.advice),
+                (Suitability::Ok, None),
+                "{name}"
+            );
         }
     }
     let check = known.check("grpcio", THREAD, &free());
@@ -173,7 +185,7 @@ fn a_report_knows_the_versions() {
     ];
     assert_eq!(versions, expected);
     // The first numpy that supports free threading is 2.1.
-    assert_eq!(report.checks[0].verdict, Verdict::Care);
+    assert_eq!(report.checks[0].suitability, Suitability::Care);
     assert_eq!(
         report.checks[0].advice.as_deref(),
         Some("upgrade it to 2.1.0 or newer")
@@ -183,16 +195,16 @@ fn a_report_knows_the_versions() {
         "{report:?}"
     );
     // Older than the versions that the entry covers.
-    assert_eq!(report.checks[2].verdict, Verdict::Unknown);
-    assert_eq!(report.worst(), Verdict::Unsafe);
+    assert_eq!(report.checks[2].suitability, Suitability::Unknown);
+    assert_eq!(report.worst(), Suitability::Unsafe);
     let names: Vec<_> = report
-        .with(Verdict::Unsafe)
+        .with(Suitability::Unsafe)
         .map(|it| it.library.as_str())
         .collect();
     assert_eq!(names, ["pandas", "sqlite3"]);
     let none: [&str; 0] = [];
     assert_eq!(
         known.report(none, THREAD, &gil(), &installed).worst(),
-        Verdict::Ok
+        Suitability::Ok
     );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-/// The destination of what follows a certain text in a line, until the receiver is dropped.
+/// Receivers of the rest of a line that begins with a known text. Dropping a receiver removes it.
 #[derive(Clone, Debug)]
 pub(super) struct Announcements {
     prefix: Arc<str>,

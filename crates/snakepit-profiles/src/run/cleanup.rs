@@ -63,7 +63,7 @@ pub(super) fn leftover(report: &SweepReport) -> usize {
 
 /// Emits the events of orphans that a sweep has found. Processes of live hosts, and those
 /// configured to outlive their host, are not orphans.
-pub(super) fn tell_orphans(events: &Events, report: &SweepReport) {
+pub(super) fn report_orphans(events: &Events, report: &SweepReport) {
     for run in &report.runs {
         let (killed, leftover) = (run.killed.len() as u64, run.leftover.len() as u64);
         if killed + leftover == 0 {
@@ -119,7 +119,7 @@ mod tests {
         let events = Events::new();
         let mut stream = events.subscribe(10);
         let cleanup = Cleanup::begin(&registry, &events, "start");
-        tell_orphans(&events, &report);
+        report_orphans(&events, &report);
         cleanup.end(report.killed(), leftover(&report));
         let told: Vec<_> = std::iter::from_fn(|| stream.try_next())
             .map(|emitted| {

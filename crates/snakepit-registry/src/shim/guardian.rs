@@ -30,12 +30,12 @@ pub(crate) struct Shim {
     mode: Containment,
     cookie: Cookie,
     cgroup: Option<PathBuf>,
-    state: Mutex<State>,
+    state: Mutex<ShimReports>,
 }
 
 /// The shim's reports so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct ShimReports {
     /// The exit of the worker, if it has ended.
     pub(crate) exit: Option<Exit>,
     /// Number of descendants that the shim killed after the worker.
@@ -75,7 +75,7 @@ impl Shim {
 
     /// Reads the shim's reports and reaps the shim if it has ended. Waits only for a shim that is
     /// ending.
-    pub(crate) fn look(&self) -> State {
+    pub(crate) fn look(&self) -> ShimReports {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.gone {
             return *state;

@@ -42,7 +42,7 @@ pub(super) fn death() -> BorrowedFd<'static> {
 }
 
 /// Sends a note to the host. An error is ignored: a host that is gone needs no notes.
-pub(super) fn tell(note: Note) {
+pub(super) fn send_note(note: Note) {
     let _ = send(
         control().as_raw_fd(),
         &note.encode(),
@@ -69,7 +69,7 @@ pub(super) fn close_outputs() -> Step<()> {
 pub(super) fn run() -> ! {
     if let Err((stage, errno)) = work() {
         let errno = errno as i32;
-        tell(Note::Failed { stage, errno });
+        send_note(Note::Failed { stage, errno });
     }
     leave()
 }
@@ -84,7 +84,7 @@ fn work() -> Step<()> {
     // A stopped shim would miss the end of its host, so the kernel is requested to wake it then.
     let me = nix::unistd::getpid().as_raw();
     let _ = sys::notify(control().as_fd(), me, libc::SIGCONT);
-    tell(Note::Ready);
+    send_note(Note::Ready);
     if order.mode == Containment::PidNamespace {
         return namespace::run(&order);
     }

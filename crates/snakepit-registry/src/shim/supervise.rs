@@ -18,7 +18,7 @@ use crate::clock::Deadline;
 use crate::containment::Containment;
 use crate::helpers::MOMENT;
 use crate::shim::descend;
-use crate::shim::process::{Step, at, close_outputs, control, death, tell};
+use crate::shim::process::{Step, at, close_outputs, control, death, send_note};
 use crate::shim::wire::{Note, Order, Stage};
 use crate::shim::worker;
 
@@ -95,7 +95,7 @@ impl Children {
     fn note(&mut self, pid: i32, exit: Exit) {
         if pid == self.worker && !self.ended {
             self.ended = true;
-            tell(Note::Ended(exit));
+            send_note(Note::Ended(exit));
         } else if exit == Exit::Signal(libc::SIGKILL) {
             self.killed += 1;
         }
@@ -148,7 +148,7 @@ fn drain(signals: &SignalFd) {
 pub(super) fn run(order: &Order, reach: &Reach) -> Step<()> {
     let signals = child_signals()?;
     let Some(program) = &order.program else {
-        tell(Note::Started);
+        send_note(Note::Started);
         return Ok(());
     };
     let worker = worker::start(order, program)?;
@@ -176,6 +176,6 @@ pub(super) fn run(order: &Order, reach: &Reach) -> Step<()> {
         cgroup::end(dir, Deadline::after(GROUP_END));
     }
     let killed = children.killed;
-    tell(Note::Empty { killed });
+    send_note(Note::Empty { killed });
     Ok(())
 }

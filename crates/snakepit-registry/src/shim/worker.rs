@@ -15,7 +15,7 @@ use nix::unistd::ForkResult;
 
 use crate::image::{mask, pointers};
 use crate::launch::HOST_PID_VAR;
-use crate::shim::process::{Step, at, control, death, tell};
+use crate::shim::process::{Step, at, control, death, send_note};
 use crate::shim::wire::{Note, Order, Stage};
 use crate::sys;
 
@@ -50,7 +50,7 @@ pub(super) fn start(order: &Order, program: &CStr) -> Step<i32> {
     drop(report);
     match wait_for_exec(&failure) {
         None => {
-            tell(Note::Started);
+            send_note(Note::Started);
             Ok(worker.as_raw())
         }
         Some(errno) => {
@@ -116,7 +116,7 @@ impl Birth {
             if libc::getppid() != self.parent {
                 libc::_exit(126);
             }
-            tell(Note::Born);
+            send_note(Note::Born);
             let mut word = 0_u8;
             let host = control().as_raw_fd();
             while libc::recv(host, (&raw mut word).cast(), 1, 0) != 1 {

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use snakepit_registry::{
-    CommandSpec, Cookie, Observation, Output, PidFd, ProcessIdentity, RunId, Scene, Stamp, Stat,
-    Verdict,
+    CommandSpec, Cookie, Observation, Output, Ownership, PidFd, ProcessIdentity, RunId, Scene,
+    Stamp, Stat,
 };
 
 use crate::support::{close, data_dir, open, sleeper, start};
@@ -107,27 +107,27 @@ fn recognition_follows_the_order_of_the_rules() {
     };
     assert_eq!(
         judge(identity(), &seen(successor.clone(), Some(vec![ours]))),
-        Verdict::Stranger
+        Ownership::Stranger
     );
     assert_eq!(
         judge(identity(), &seen(identity(), Some(vec![theirs, ours]))),
-        Verdict::Ours
+        Ownership::Ours
     );
     // The environment is cleared; the stamp remains.
     let stamped = |of: Cookie| Observation {
         stamp: Some(Stamp::of(of)),
         ..seen(identity(), Some(vec![]))
     };
-    assert_eq!(judge(identity(), &stamped(ours)), Verdict::Ours);
-    assert_eq!(judge(identity(), &stamped(theirs)), Verdict::Unknown);
+    assert_eq!(judge(identity(), &stamped(ours)), Ownership::Ours);
+    assert_eq!(judge(identity(), &stamped(theirs)), Ownership::Unknown);
     // Matching numbers are no proof: an attacker can write them into a record.
     assert_eq!(
         judge(identity(), &seen(identity(), Some(vec![]))),
-        Verdict::Unknown
+        Ownership::Unknown
     );
     assert_eq!(
         judge(identity(), &seen(identity(), Some(vec![theirs]))),
-        Verdict::Stranger
+        Ownership::Stranger
     );
     let later = ProcessIdentity {
         start_ticks: 5001,
@@ -135,7 +135,7 @@ fn recognition_follows_the_order_of_the_rules() {
     };
     assert_eq!(
         judge(identity(), &seen(later, Some(vec![ours]))),
-        Verdict::Stranger
+        Ownership::Stranger
     );
     // Older kernels: only start time and cookie.
     let old = ProcessIdentity {
@@ -148,42 +148,42 @@ fn recognition_follows_the_order_of_the_rules() {
     };
     assert_eq!(
         judge(old.clone(), &seen(old.clone(), Some(vec![theirs, ours]))),
-        Verdict::Ours
+        Ownership::Ours
     );
     assert_eq!(
         judge(old.clone(), &seen(later, Some(vec![ours]))),
-        Verdict::Stranger
+        Ownership::Stranger
     );
     assert_eq!(
         judge(old.clone(), &seen(old.clone(), Some(vec![theirs]))),
-        Verdict::Stranger
+        Ownership::Stranger
     );
     assert_eq!(
         judge(old.clone(), &seen(old.clone(), Some(vec![]))),
-        Verdict::Unknown
+        Ownership::Unknown
     );
     // Row 26: an environment that cannot be read.
     assert_eq!(
         judge(old.clone(), &seen(old.clone(), None)),
-        Verdict::OursByReducedRule
+        Ownership::OursByReducedRule
     );
     let moved = ProcessIdentity {
         exe: Some((1, 3)),
         ..old.clone()
     };
-    assert_eq!(judge(old.clone(), &seen(moved, None)), Verdict::Unknown);
+    assert_eq!(judge(old.clone(), &seen(moved, None)), Ownership::Unknown);
     let other_user = ProcessIdentity {
         uid: 0,
         ..old.clone()
     };
-    assert_eq!(judge(old, &seen(other_user, None)), Verdict::Unknown);
+    assert_eq!(judge(old, &seen(other_user, None)), Ownership::Unknown);
     let elsewhere = ProcessIdentity {
         pid: 71,
         ..identity()
     };
     assert_eq!(
         judge(identity(), &seen(elsewhere, Some(vec![ours]))),
-        Verdict::Stranger
+        Ownership::Stranger
     );
 }
 
@@ -198,7 +198,7 @@ fn a_held_process_is_seen_until_it_exits() {
     let recorded = child.identity().expect("spawned");
     assert_eq!(seen.identity, recorded);
     let cookie = registry.list().expect("list")[0].cookie;
-    assert_eq!(recorded.judge(cookie, &seen), Verdict::Ours);
+    assert_eq!(recorded.judge(cookie, &seen), Ownership::Ours);
     child.release().expect("release");
     assert!(held.exited());
     assert!(Observation::of(&held).expect("/proc").is_none());

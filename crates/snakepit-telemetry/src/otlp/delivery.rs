@@ -34,11 +34,11 @@ pub(super) struct Delivery {
 #[derive(Debug)]
 pub(super) struct Collector {
     endpoint: String,
-    state: Mutex<State>,
+    state: Mutex<DeliveryState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DeliveryState {
     /// The last error of each signal whose export is failing.
     failing: BTreeMap<&'static str, String>,
     warned: Option<Instant>,

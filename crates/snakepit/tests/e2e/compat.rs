@@ -44,11 +44,11 @@ fn libraries_are_judged_with_the_versions_that_are_there() {
     assert_eq!(run.status, Some(1), "{run:?}");
     let told = json(&run);
     let libraries = told["libraries"].as_array().unwrap();
-    let verdicts: Vec<_> = libraries
+    let suitabilities: Vec<_> = libraries
         .iter()
-        .map(|it| it["verdict"].as_str().unwrap())
+        .map(|it| it["suitability"].as_str().unwrap())
         .collect();
-    assert_eq!(verdicts, ["ok", "unsafe", "unknown"]);
+    assert_eq!(suitabilities, ["ok", "unsafe", "unknown"]);
     assert_eq!(libraries[0]["installed"], "46.0.1");
     assert_eq!(libraries[1]["known"]["import"], "matplotlib");
     assert_eq!(libraries[2]["installed"], Value::Null);

@@ -9,7 +9,7 @@ fn checks(stdout: &str) -> Vec<(String, String)> {
     let text = |check: &serde_json::Value, key: &str| check[key].as_str().unwrap().to_owned();
     let checks = checks.as_array().unwrap().iter();
     checks
-        .map(|check| (text(check, "name"), text(check, "verdict")))
+        .map(|check| (text(check, "name"), text(check, "status")))
         .collect()
 }
 
@@ -24,7 +24,7 @@ fn everything_is_tried_out_and_nothing_is_left() {
     assert_eq!(doctor.status, Some(0), "{doctor:?}");
     let names: Vec<_> = checks(&doctor.stdout)
         .into_iter()
-        .filter(|(_, verdict)| verdict != "failed")
+        .filter(|(_, status)| status != "failed")
         .map(|(name, _)| name)
         .collect();
     let expected = [

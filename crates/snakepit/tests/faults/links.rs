@@ -30,7 +30,7 @@ pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
 }
 
 /// Makes the pool's workers write their tokens to a file; later the tokens cannot be read.
-pub(crate) fn tell_tokens(scene: &Scene, pool: PoolBuilder) -> PoolBuilder {
+pub(crate) fn report_tokens(scene: &Scene, pool: PoolBuilder) -> PoolBuilder {
     let file = format!("{:?}", scene.text("tokens"));
     let text = format!(
         "import os\nwith open({file}, 'a') as file:\n    print(os.environ['SNAKEPIT_WORKER_TOKEN'], file=file)\n"
@@ -84,7 +84,7 @@ fn preamble(worker: &str, token: &[u8; 32]) -> Vec<u8> {
 async fn row_79_wrong_tokens() {
     let row = Row::new(79, "client with a missing, wrong or used token");
     let scene = Scene::new();
-    let pool = tell_tokens(&scene, scene.pool(1));
+    let pool = report_tokens(&scene, scene.pool(1));
     let snakepit = scene.host(pool).start().await.unwrap();
     let pid = snakepit.workers()[0].pid.unwrap();
     let link = variable(pid, "SNAKEPIT_WORKER_LINK");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use snakepit::{ErrorCode, args};
 
-use crate::links::{tell_tokens, token, variable};
+use crate::links::{report_tokens, token, variable};
 use crate::oracle::{Scene, eventually_async};
 use crate::record::Row;
 
@@ -41,7 +41,7 @@ async fn row_85_no_secret_where_others_can_read() {
         .with_writer(move || writer.clone())
         .init();
     let scene = Scene::new();
-    let pool = tell_tokens(&scene, scene.pool(1).env("API_KEY", CANARY));
+    let pool = report_tokens(&scene, scene.pool(1).env("API_KEY", CANARY));
     let snakepit = scene.host(pool).start().await.unwrap();
     let pid = snakepit.workers()[0].pid.unwrap();
     assert_eq!(variable(pid, "API_KEY"), CANARY);

@@ -25,7 +25,7 @@ const BEGUN: usize = 64;
 /// Cancellations of one slot.
 #[derive(Debug)]
 pub(crate) struct Cancels {
-    state: Mutex<State>,
+    state: Mutex<CancelState>,
     /// The slot's thread runs the tool's own code, the only place where an exception may be raised.
     inside: AtomicBool,
     /// Another thread has set an exception for the slot's thread.
@@ -34,7 +34,7 @@ pub(crate) struct Cancels {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CancelState {
     running: Option<Running>,
     early: VecDeque<(u64, Duration)>,
     begun: VecDeque<u64>,
@@ -83,7 +83,7 @@ impl Cancels {
     }
 
     /// Takes a call back for the host. Returns `false` if the call has begun.
-    pub(crate) fn take_back(&self, call: u64) -> bool {
+    pub(crate) fn recall(&self, call: u64) -> bool {
         let mut state = self.lock();
         if state.begun.contains(&call) {
             return state.take_waiting_back(call);
@@ -329,12 +329,12 @@ impl Cancels {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CancelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl CancelState {
     fn take_waiting_back(&mut self, call: u64) -> bool {
         let running = self.running.as_mut();
         let Some(running) = running.filter(|running| running.call == call) else {
@@ -371,6 +371,6 @@ fn push(calls: &mut VecDeque<u64>, call: u64) {
     calls.push_back(call);
 }
 
-fn escalation(state: &mut State) -> Option<&mut CancelEscalation> {
+fn escalation(state: &mut CancelState) -> Option<&mut CancelEscalation> {
     state.running.as_mut()?.escalation.as_mut()
 }

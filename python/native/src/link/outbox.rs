@@ -43,7 +43,7 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 struct Shared {
     to: To,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     wake: Condvar,
 }
 
@@ -57,7 +57,7 @@ enum To {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutboxState {
     bytes: Vec<u8>,
     /// The call of the frames in `bytes`; on a shared connection they all belong to one call.
     call: u64,
@@ -215,7 +215,7 @@ impl Outbox {
         }
     }
 
-    fn flush_later(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {
+    fn flush_later(&self, py: Python<'_>, mut state: MutexGuard<'_, OutboxState>) -> PyResult<()> {
         if state.bytes.len() >= FULL {
             return self.flush_locked(py, state, &[]);
         }
@@ -240,7 +240,7 @@ impl Outbox {
     fn flush_locked(
         &self,
         py: Python<'_>,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, OutboxState>,
         tail: &[u8],
     ) -> PyResult<()> {
         if let Some(kind) = state.error {
@@ -275,7 +275,7 @@ impl Outbox {
     }
 
     /// Locks the state to add a frame of this call.
-    fn begin(&self, py: Python<'_>, call: u64) -> PyResult<MutexGuard<'_, State>> {
+    fn begin(&self, py: Python<'_>, call: u64) -> PyResult<MutexGuard<'_, OutboxState>> {
         let mut state = self.lock(py);
         // Frames of a call on a shared connection may have to wait for an earlier one of that call.
         // Frames of other calls must not wait with them.
@@ -290,7 +290,7 @@ impl Outbox {
 
     /// Locks the state. The flusher may hold the lock in a write that blocks, so the GIL is
     /// released while waiting for it.
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, OutboxState> {
         fork::end_child();
         match self.shared.state.try_lock() {
             Ok(state) => state,
@@ -319,7 +319,7 @@ impl Outbox {
     }
 }
 
-impl State {
+impl OutboxState {
     /// Hands the gathered bytes to the shared connection.
     fn write_to(&mut self, outlet: &Arc<Outlet>) -> io::Result<()> {
         self.seal();
@@ -339,7 +339,7 @@ impl State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

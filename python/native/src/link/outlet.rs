@@ -30,12 +30,12 @@ pub(crate) struct Outlet {
     fd: OwnedFd,
     /// Rings when the thread has written everything, and when it has finished with an object.
     wake: Arc<Wake>,
-    state: Mutex<State>,
+    state: Mutex<OutletState>,
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutletState {
     /// Buffers of small frames. A partly written buffer is not moved.
     small: VecDeque<Vec<u8>>,
     /// Number of bytes of the first buffer that are written.
@@ -156,7 +156,7 @@ impl Outlet {
         ended
     }
 
-    fn flush_locked(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+    fn flush_locked(self: &Arc<Self>, mut state: MutexGuard<'_, OutletState>) -> io::Result<()> {
         if state.busy {
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl Outlet {
     }
 
     /// Leaves the queued frames to the thread, which is started if necessary.
-    fn hand_over(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+    fn hand_over(self: &Arc<Self>, mut state: MutexGuard<'_, OutletState>) -> io::Result<()> {
         state.busy = true;
         if !state.has_thread {
             let outlet = Arc::clone(self);
@@ -212,7 +212,10 @@ impl Outlet {
     }
 
     /// Writes, blocking, until nothing is left.
-    fn write_all<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn write_all<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, OutletState>,
+    ) -> MutexGuard<'a, OutletState> {
         while !state.is_empty() {
             if !state.small.is_empty() {
                 let small = std::mem::take(&mut state.small);
@@ -263,13 +266,13 @@ impl Outlet {
         socket::write_all(&self.fd, [pieces[1], &[]])
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutletState> {
         fork::end_child();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl OutletState {
     fn check(&self) -> io::Result<()> {
         self.ended.map_or(Ok(()), |kind| Err(io::Error::from(kind)))
     }

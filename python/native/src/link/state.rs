@@ -12,7 +12,7 @@ use crate::link::reader::Reader;
 use crate::link::wake::Wake;
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct ReaderState {
     /// The reader; `None` while a thread reads, and between calls.
     pub(super) reader: Option<Box<Reader>>,
     /// The call that may make requests; 0 if there is none.
@@ -76,7 +76,7 @@ impl Port {
     }
 }
 
-impl State {
+impl ReaderState {
     /// Takes the reader for the slot's thread, with the frames that arrived meanwhile.
     pub(super) fn take_reader(&mut self) -> Option<Box<Reader>> {
         let mut reader = self.reader.take()?;

@@ -2,7 +2,7 @@
 //!
 //! A free-threaded interpreter starts without the GIL. An extension module that does not declare
 //! that it can do without switches it on for the rest of the process, and the slots of the worker
-//! take turns from then on. The host is told once, with the name of the module.
+//! take turns from then on. The host is notified once, with the name of the module.
 
 use std::sync::{Arc, OnceLock};
 

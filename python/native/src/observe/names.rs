@@ -35,12 +35,12 @@ pub(crate) struct Task {
 /// Names of threads by Python's identifier, as of the interpreter's last answer.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    state: Mutex<State>,
+    state: Mutex<NameState>,
     came: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct NameState {
     known: HashMap<u64, Named>,
     /// Tasks of the last answer, until they are taken.
     tasks: Vec<Task>,
@@ -101,7 +101,7 @@ impl Names {
         self.came.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, NameState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

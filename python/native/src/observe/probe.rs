@@ -18,12 +18,12 @@ pub(crate) struct Probe {
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<ProbeState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProbeState {
     /// Time of the request for which the thread waits for the lock.
     since: Option<Instant>,
     stopped: bool,
@@ -82,7 +82,7 @@ impl Shared {
     /// Waits for a request. Returns `false` if the thread is to end.
     fn wait(&self) -> bool {
         let state = lock(&self.state);
-        let rests = |state: &mut State| state.since.is_none() && !state.stopped;
+        let rests = |state: &mut ProbeState| state.since.is_none() && !state.stopped;
         let state = self.changed.wait_while(state, rests);
         !state.unwrap_or_else(PoisonError::into_inner).stopped
     }

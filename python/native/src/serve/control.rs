@@ -104,7 +104,7 @@ fn serve(
             Kind::Stacks => stacks.ask(header.call),
             Kind::Recall => {
                 let recall = pb::Recall::decode(&head[..]);
-                let back = recall.is_ok_and(|it| slots.take_back(it.slot, header.call));
+                let back = recall.is_ok_and(|it| slots.recall(it.slot, header.call));
                 reports.recalled(header.call, back);
             }
             Kind::TelemetryControl => telemetry::control(&head),

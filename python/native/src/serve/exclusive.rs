@@ -13,11 +13,11 @@ use crate::cancel::cancelled::Cancels;
 /// A fair lock that one call holds at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Exclusive {
-    state: Mutex<State>,
+    state: Mutex<ExclusiveState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ExclusiveState {
     taken: bool,
     /// Waiting threads, the oldest first.
     waiting: VecDeque<Seat>,
@@ -89,7 +89,7 @@ impl Exclusive {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ExclusiveState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -134,7 +134,7 @@ pub(crate) fn encoded(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Vec<u8
     Ok(bytes)
 }
 
-/// Abandons a request, and tells the host if the call still runs.
+/// Abandons a request, and notifies the host if the call still runs.
 pub(crate) fn give_up(py: Python<'_>, link: &Link, number: u64) -> PyResult<()> {
     if !link.give_up(number) {
         return Ok(());

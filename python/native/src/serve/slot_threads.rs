@@ -25,7 +25,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn tell(&self, end: PyResult<End>) {
+    fn report(&self, end: PyResult<End>) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.push(end);
         self.wake.notify();
@@ -59,7 +59,7 @@ impl Body {
         thread.get_or_init(Target::current);
         let served = serve(py, reader, &self.runtime);
         let closed = self.runtime.catalog.bind(py).call_method0("close_thread");
-        self.ends.tell(served.and_then(|end| closed.map(|_| end)));
+        self.ends.report(served.and_then(|end| closed.map(|_| end)));
     }
 }
 
@@ -70,7 +70,7 @@ impl Drop for Over<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let error = PyRuntimeError::new_err("a slot of the worker panicked");
-            self.0.tell(Err(error));
+            self.0.report(Err(error));
         }
     }
 }

@@ -82,14 +82,14 @@ impl Slots {
 
     /// Takes a call back for the host. Returns `false` if the call has begun. Beside an event loop
     /// that may be any call, otherwise one of this slot.
-    pub(crate) fn take_back(&self, slot: u32, call: u64) -> bool {
+    pub(crate) fn recall(&self, slot: u32, call: u64) -> bool {
         if let Some((table, _)) = &self.many {
             let waits = |slot: &Slot| slot.cancels.take_waiting_back(call);
-            return table.take_back(call) || self.list.iter().any(waits);
+            return table.recall(call) || self.list.iter().any(waits);
         }
         let slot = usize::try_from(slot).ok();
         let slot = slot.and_then(|slot| self.list.get(slot));
-        slot.is_some_and(|slot| slot.cancels.take_back(call))
+        slot.is_some_and(|slot| slot.cancels.recall(call))
     }
 
     /// Returns the progress of a call.

@@ -87,7 +87,7 @@ pub(super) fn cancel(
     let span = lease.span.take();
     let grace = shared.config.cancel_grace;
     // The calls behind it come back first.
-    let behind = lease.call_back();
+    let behind = lease.recall_behind();
     if behind.is_none() {
         foreign::cancel(&**lease.worker(), call, grace);
     }
@@ -115,8 +115,7 @@ pub(super) fn cancel(
                     note(&shared, &id, number, stopped, span.as_deref());
                 }
                 Some(Err(CallError::Died { exit, ambiguous })) => {
-                    lease.lose();
-                    lease.blame(&exit, ambiguous);
+                    lease.worker_died(&exit, ambiguous);
                 }
                 None if lease.stick() => {
                     let worker = lease.id().clone();
@@ -178,7 +177,7 @@ pub(super) fn cancel(
 /// it has not begun.
 async fn rest_of<T>(lease: &Lease, call: impl Future<Output = T>) -> T {
     let worker = Arc::clone(lease.worker());
-    let (mut call, mut back) = (pin!(call), pin!(foreign::give_back(&*worker)));
+    let (mut call, mut back) = (pin!(call), pin!(foreign::recall_all(&*worker)));
     tokio::select! {
         biased;
         ended = &mut call => ended,

@@ -18,7 +18,7 @@ use crate::events::{emit, kind};
 use crate::pool::errors;
 use crate::pool::event::Event;
 use crate::pool::shared::Shared;
-use crate::pool::state::{Admission, Answer, Load, Refusal, State};
+use crate::pool::state::{Admission, Load, Placement, PoolCore, Refusal};
 use crate::schedule::{BINDING_LIMIT, QueueBound, SlotRequest};
 
 /// Time after which to retry while nothing has been measured.
@@ -73,7 +73,7 @@ impl Shared {
         let now = request.limits.map_or_else(Instant::now, Limits::from);
         let limits = request.limits.filter(|_| self.config.reject_early);
         let admission = Admission {
-            ask: SlotRequest {
+            request: SlotRequest {
                 affinity: options.affinity.unwrap_or(self.config.affinity),
                 now: self.is_bound(options).then(Instant::now),
                 ancestors: &ancestors,
@@ -98,7 +98,7 @@ impl Shared {
             receiver = Some(waiting);
             sender
         };
-        let may_wait = |state: &mut State, ticket| {
+        let may_wait = |state: &mut PoolCore, ticket| {
             nesting.is_none_or(|it| it.may_wait(self, state, ticket, &options.chain))
         };
         let mut state = self.lock();
@@ -109,15 +109,15 @@ impl Shared {
         let available = if told { state.available() } else { (0, 0) };
         drop(state);
         match answer {
-            Ok(Answer::Granted(granted, load)) => {
+            Ok(Placement::Granted(granted, load)) => {
                 if load.is_full() {
-                    self.tell_capacity(load, false);
+                    self.report_capacity(load, false);
                 }
                 let mut lease = Lease::new(Arc::clone(self), granted);
                 lease.begin(items, now);
                 Ok(Admitted::Now(lease))
             }
-            Ok(Answer::Queued(ticket, queued)) => {
+            Ok(Placement::Queued(ticket, queued)) => {
                 if queued == 1 && self.config.autoscale.is_some() {
                     self.send(Event::Waiting);
                 }
@@ -136,7 +136,7 @@ impl Shared {
         options.session.is_some() && affinity.is_strict()
     }
 
-    fn tell_capacity(&self, load: Load, rejected: bool) {
+    fn report_capacity(&self, load: Load, rejected: bool) {
         emit!(
             self.hub,
             PoolCapacityReached {
@@ -189,7 +189,7 @@ impl Shared {
                 after,
                 load,
             } => {
-                self.tell_capacity(load, true);
+                self.report_capacity(load, true);
                 self.saturated(bound, queued, available, after)
             }
             Refusal::Lost(lost) => errors::lost(lost),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::abandon::Drain;
 use super::admission::{AcquireRequest, Admitted};
-use super::in_flight::{Answer, InFlight, WorkerFuture};
+use super::in_flight::{AnswerFuture, InFlight, WorkerFuture};
 use super::journal::Progress;
 use super::lease::Lease;
 use super::limits::{Limit, Limits};
@@ -76,7 +76,7 @@ impl Attempt<'_> {
     /// Obtains a slot for a call that its worker has given back. The call precedes all waiting
     /// ones, since it had a slot, and gets its full queue time again.
     pub(super) async fn slot_again(&mut self) -> Result<Box<Lease>, Error> {
-        self.progress.given_back(self.shared);
+        self.progress.note_recall(self.shared);
         let request = AcquireRequest {
             again: true,
             ..AcquireRequest::new(self.options, self.args.bytes.len())
@@ -97,7 +97,7 @@ impl Attempt<'_> {
     }
 
     /// Sends a call to its slot.
-    pub(super) fn begin(&mut self, mut lease: Box<Lease>) -> InFlight<Answer<Payload>> {
+    pub(super) fn begin(&mut self, mut lease: Box<Lease>) -> InFlight<AnswerFuture<Payload>> {
         let (shared, tool) = (self.shared, &self.progress.tool);
         if shared.config.quarantine.is_some() {
             let harmless = shared.may_isolate(tool, self.options);
@@ -116,7 +116,7 @@ impl Attempt<'_> {
         mut lease: Box<Lease>,
         bytes: usize,
         method: impl FnOnce(Arc<dyn Worker>, Slot, Request) -> WorkerFuture<T>,
-    ) -> InFlight<Answer<T>>
+    ) -> InFlight<AnswerFuture<T>>
     where
         T: Drain,
     {

@@ -32,9 +32,9 @@ impl Lease {
 
     /// Calls back the calls behind the lease's call, which is about to be cancelled. Nothing more
     /// is sent there before it is over.
-    pub(super) fn call_back(&self) -> Option<JoinHandle<()>> {
+    pub(super) fn recall_behind(&self) -> Option<JoinHandle<()>> {
         let shared = self.shared();
-        let recall = shared.lock().call_back_behind(self.grant(), self.worker());
+        let recall = shared.lock().recall_behind(self.grant(), self.worker());
         recall.map(|recall| shared.recall(recall))
     }
 }

@@ -17,7 +17,7 @@ use super::lease::Lease;
 use super::turn::Turn;
 use super::waiting::Waiting;
 use crate::error::Error;
-use crate::pool::state::{Answer, Early};
+use crate::pool::state::{Early, Placement};
 use crate::schedule::SlotRequest;
 
 impl Attempt<'_> {
@@ -59,7 +59,7 @@ impl Attempt<'_> {
                     return Ok(Ended::Over(reply));
                 }
             };
-            self.progress.given_back(self.shared);
+            self.progress.note_recall(self.shared);
             lease = match self.queue_again(early)? {
                 Admitted::Now(lease) => lease,
                 Admitted::Wait(waiting) => {
@@ -78,7 +78,7 @@ impl Attempt<'_> {
     fn queue_again(&self, early: Early) -> Result<Admitted, Error> {
         let (now, options, shared) = (Instant::now(), self.options, self.shared);
         let (sender, receiver) = oneshot::channel();
-        let ask = SlotRequest {
+        let request = SlotRequest {
             affinity: options.affinity.unwrap_or(shared.config.affinity),
             bounded: false,
             bytes: self.args.bytes.len(),
@@ -88,14 +88,16 @@ impl Attempt<'_> {
             place: Some(early.place),
             ..SlotRequest::new(options.session.as_ref())
         };
-        let answer = shared.lock().admit_again(ask, || sender, early.queued, now);
+        let answer = shared
+            .lock()
+            .admit_again(request, || sender, early.queued, now);
         match answer.map_err(|why| shared.unavailable(why))? {
-            Answer::Granted(granted, _) => {
+            Placement::Granted(granted, _) => {
                 let mut lease = Lease::new(Arc::clone(shared), granted);
                 lease.begin(1, now);
                 Ok(Admitted::Now(lease))
             }
-            Answer::Queued(ticket, queued) => {
+            Placement::Queued(ticket, queued) => {
                 let arrival = Arrival::new(Arc::clone(shared), receiver);
                 let waiting = Waiting::new(arrival, ticket, 1, early.queued, queued);
                 Ok(Admitted::Wait(waiting))

@@ -25,9 +25,9 @@ use crate::worker::{CallError, ChunkStream};
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
 /// The answer of a worker that is awaited.
-pub(super) type Answer<T> = Guarded<dyn Future<Output = Result<T, CallError>> + Send>;
+pub(super) type AnswerFuture<T> = Guarded<dyn Future<Output = Result<T, CallError>> + Send>;
 
-impl<T: Drain> Drain for Answer<T> {
+impl<T: Drain> Drain for AnswerFuture<T> {
     async fn drain(self) -> Result<(), CallError> {
         self.await?.drain().await
     }
@@ -88,7 +88,7 @@ impl<R: Drain> InFlight<R> {
     }
 }
 
-impl<T: Drain> InFlight<Answer<T>> {
+impl<T: Drain> InFlight<AnswerFuture<T>> {
     pub(super) const fn new(lease: Box<Lease>, call: CallId, future: WorkerFuture<T>) -> Self {
         Self::with(lease, call, Guarded(future, "call"))
     }
@@ -117,7 +117,7 @@ impl<T: Drain> InFlight<Answer<T>> {
             if let Poll::Ready(result) = self.poll(context) {
                 return Poll::Ready(Ok(result));
             }
-            self.tell_sent();
+            self.report_sent();
             let Some((until, after)) = limits.call else {
                 return Poll::Pending;
             };
@@ -144,7 +144,7 @@ impl<T: Drain> InFlight<Answer<T>> {
 
     /// Notes, once, that the call is in its connection: the next waiting call may follow it.
     /// Returns `true` if the pool had recalled the call before.
-    pub(super) fn tell_sent(&mut self) -> bool {
+    pub(super) fn report_sent(&mut self) -> bool {
         let Some(lease) = &mut self.lease else {
             return false;
         };
@@ -152,9 +152,9 @@ impl<T: Drain> InFlight<Answer<T>> {
             return false;
         }
         let shared = lease.shared();
-        let (called_back, effects) = shared.lock().sent(lease.grant());
+        let (recalled, effects) = shared.lock().sent(lease.grant());
         shared.apply(effects);
-        called_back
+        recalled
     }
 
     /// Polls for the answer.
@@ -174,7 +174,7 @@ impl<T: Drain> InFlight<Answer<T>> {
         let lease = self.take();
         Poll::Ready(match error {
             CallError::NotBegun => {
-                lease.give_back();
+                lease.release_unused();
                 Ok(None)
             }
             error => Err(lease.fail(error)),

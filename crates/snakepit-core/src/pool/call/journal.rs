@@ -280,13 +280,13 @@ impl Progress {
     }
 
     /// Notes that the worker has given the call back before it began it.
-    pub(crate) fn given_back(&self, shared: &Shared) {
+    pub(crate) fn note_recall(&self, shared: &Shared) {
         if let Some(span) = &self.traced.span {
-            span.event("snakepit.given_back", Instant::now(), Vec::new());
+            span.event("snakepit.recalled", Instant::now(), Vec::new());
         }
         emit!(
             shared.hub,
-            CallGivenBack {
+            CallRecalled {
                 pool: shared.config.name.clone(),
                 call: self.call,
                 tool: Arc::clone(&self.tool),

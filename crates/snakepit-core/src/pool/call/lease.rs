@@ -149,8 +149,7 @@ impl Lease {
     pub(super) fn fail(mut self, error: CallError) -> Error {
         if let CallError::Died { exit, ambiguous } = &error {
             self.count(Outcome::Error);
-            self.lose();
-            self.blame(exit, *ambiguous);
+            self.worker_died(exit, *ambiguous);
         } else {
             self.finish(Outcome::Error);
         }
@@ -168,8 +167,7 @@ impl Lease {
         self.shared
             .count(self.grant.worker, Outcome::Ok, good, share);
         if let Some((exit, ambiguous)) = died {
-            self.lose();
-            self.blame(exit, ambiguous);
+            self.worker_died(exit, ambiguous);
         }
     }
 
@@ -190,9 +188,10 @@ impl Lease {
             .count(self.grant.worker, outcome, self.items, time);
     }
 
-    /// Blames the call for the worker's death, if it may have run. To be called after
-    /// [`lose`](Self::lose), which counts the calls that share the blame.
-    pub(super) fn blame(&self, exit: &WorkerExit, ambiguous: bool) {
+    /// Voids the slots of a worker that died, and blames the call for the death if it may have run.
+    pub(super) fn worker_died(&mut self, exit: &WorkerExit, ambiguous: bool) {
+        // First, because this counts the calls that share the blame.
+        self.lose();
         if let Some(blamed) = self.blamed.as_ref().filter(|_| ambiguous) {
             blamed.blame(&self.shared, self.grant.worker, &self.id, exit);
         }
@@ -220,7 +219,7 @@ impl Lease {
     }
 
     /// Gives back the slot of a call that never began: its time in the slot does not count.
-    pub(super) fn give_back(mut self) {
+    pub(super) fn release_unused(mut self) {
         self.since = None;
     }
 

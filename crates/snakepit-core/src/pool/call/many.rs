@@ -219,7 +219,7 @@ async fn attempt(
             return Ok(finished.expect("it was just set"));
         }
         rest = all[begun..].into();
-        progress.given_back(shared);
+        progress.note_recall(shared);
     }
 }
 

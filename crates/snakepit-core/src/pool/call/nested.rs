@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::call::{CallChain, PoolMark};
 use crate::pool::shared::Shared;
-use crate::pool::state::{State, is_stuck};
+use crate::pool::state::{PoolCore, is_stuck};
 use crate::schedule::Ticket;
 
 /// Pools in which nested calls may be waiting.
@@ -29,7 +29,7 @@ impl Nesting {
     pub(super) fn may_wait(
         mut self,
         own: &Arc<Shared>,
-        state: &mut State,
+        state: &mut PoolCore,
         ticket: Ticket,
         chain: &CallChain,
     ) -> bool {
@@ -51,7 +51,7 @@ impl Nesting {
             .iter()
             .map(|pool| (&pool.mark, pool.lock()))
             .collect();
-        let mut pools: Vec<(&PoolMark, &State)> = vec![(&own.mark, &*state)];
+        let mut pools: Vec<(&PoolMark, &PoolCore)> = vec![(&own.mark, &*state)];
         pools.extend(guards.iter().map(|(mark, state)| (*mark, &**state)));
         let possible = !is_stuck(&pools, ticket);
         drop(guards);

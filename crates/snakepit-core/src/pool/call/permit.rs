@@ -29,7 +29,7 @@ impl Circuits for Arc<Shared> {
             .lock()
             .end_permit(permits, tool, evidence, Instant::now());
         for (change, tool) in [(changes.pool, None), (changes.tool, Some(tool))] {
-            self.tell_circuit(change, tool);
+            self.report_circuit(change, tool);
         }
     }
 }
@@ -47,16 +47,16 @@ impl Shared {
             return Ok(None);
         }
         let (admitted, changes) = self.lock().permit(tool, items, Instant::now());
-        self.tell_circuit(changes.pool, None);
+        self.report_circuit(changes.pool, None);
         let refused = match admitted {
             Ok(permits) => {
-                self.tell_circuit(changes.tool, Some(tool));
+                self.report_circuit(changes.tool, Some(tool));
                 return Ok(Some(BreakerPermit::new(Arc::clone(self), tool, permits)));
             }
             Err(refused) => refused,
         };
         let error = refused.error(&self.config.name, tool);
-        self.tell_refused(progress, &error);
+        self.report_refused(progress, &error);
         Err(error)
     }
 
@@ -86,13 +86,13 @@ impl Shared {
                 tool: tool.to_string(),
                 retry_after,
             };
-            self.tell_refused(progress, &error);
+            self.report_refused(progress, &error);
             error
         })
     }
 
     /// Reports that the quarantine or a circuit breaker rejected a call.
-    pub(super) fn tell_refused(&self, progress: &Progress, error: &Error) {
+    pub(super) fn report_refused(&self, progress: &Progress, error: &Error) {
         emit!(
             self.hub,
             CallRefused {
@@ -104,7 +104,7 @@ impl Shared {
         );
     }
 
-    fn tell_circuit(&self, change: Option<Change>, tool: Option<&Arc<str>>) {
+    fn report_circuit(&self, change: Option<Change>, tool: Option<&Arc<str>>) {
         let (pool, tool) = (|| self.config.name.clone(), || tool.cloned());
         match change {
             Some(Change::Opened) => {

@@ -44,14 +44,14 @@ pub struct ReplyStream {
 const LOOK: u32 = 32;
 
 /// State of the call, shared by its reader and the watcher of its deadline. The one that takes the
-/// call out of [`State::Open`] releases the slot.
+/// call out of [`StreamState::Open`] releases the slot.
 struct Stage {
-    state: State,
+    state: StreamState,
     /// Waker of the reader. `None` if no reader waits.
     reader: Option<Waker>,
 }
 
-enum State {
+enum StreamState {
     Open(Box<Open>),
     /// The worker has given the call back, and a task begins it elsewhere.
     Returned(Option<AbortOnDropHandle<()>>),
@@ -77,22 +77,22 @@ fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
 
 impl Stage {
     /// Takes the call out. `None` if it is not open.
-    fn take(&mut self, next: State) -> Option<Box<Open>> {
-        if !matches!(self.state, State::Open(_)) {
+    fn take(&mut self, next: StreamState) -> Option<Box<Open>> {
+        if !matches!(self.state, StreamState::Open(_)) {
             return None;
         }
         match std::mem::replace(&mut self.state, next) {
-            State::Open(open) => Some(open),
+            StreamState::Open(open) => Some(open),
             _ => None,
         }
     }
 
     fn fail(&mut self, error: Error) {
-        self.leave(State::Failed(error));
+        self.leave(StreamState::Failed(error));
     }
 
     /// Leaves a state for the reader, and wakes it.
-    fn leave(&mut self, state: State) {
+    fn leave(&mut self, state: StreamState) {
         self.state = state;
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -144,7 +144,7 @@ impl ReplyStream {
             origin,
         } = begun;
         let stage = Arc::new(Mutex::new(Stage {
-            state: State::Open(Open::new(call, permit, journal)),
+            state: StreamState::Open(Open::new(call, permit, journal)),
             reader: None,
         }));
         let limit = origin.limits.call;
@@ -175,7 +175,8 @@ impl ReplyStream {
         error
     }
 
-    /// Begins a returned call elsewhere. The caller has left [`State::Returned`] in the stage.
+    /// Begins a returned call elsewhere. The caller has left [`StreamState::Returned`] in the
+    /// stage.
     fn begin_again(&self, permit: Permit, mut journal: Journal<Arc<Shared>>) {
         let shared = self.pool.shared();
         let reopening = Reopening {
@@ -191,7 +192,7 @@ impl ReplyStream {
         let task = shared.tasks.spawn_on(task, &shared.runtime);
         let task = AbortOnDropHandle::new(task);
         // The task may have ended by now.
-        if let State::Returned(handle) = &mut lock(&self.stage).state {
+        if let StreamState::Returned(handle) = &mut lock(&self.stage).state {
             *handle = Some(task);
         }
     }
@@ -220,7 +221,7 @@ impl Reopening {
             }
         };
         let mut stage = lock(&self.stage);
-        if !matches!(stage.state, State::Returned(_)) {
+        if !matches!(stage.state, StreamState::Returned(_)) {
             // The reader has left at this moment.
             drop(stage);
             return;
@@ -232,7 +233,7 @@ impl Reopening {
                 open.time_out(&error);
                 stage.fail(error);
             }
-            (Ok(open), _) => stage.leave(State::Open(open)),
+            (Ok(open), _) => stage.leave(StreamState::Open(open)),
             (Err(error), _) => stage.fail(error),
         }
     }
@@ -241,7 +242,7 @@ impl Reopening {
 impl Drop for Reopening {
     fn drop(&mut self) {
         let mut stage = lock(&self.stage);
-        if matches!(stage.state, State::Returned(_)) {
+        if matches!(stage.state, StreamState::Returned(_)) {
             stage.fail(self.shared.closed());
         }
     }
@@ -253,11 +254,11 @@ impl Stream for ReplyStream {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut stage = lock(&self.stage);
         let late = match &mut stage.state {
-            State::Open(open) => open.is_late(self.origin.limits.call),
+            StreamState::Open(open) => open.is_late(self.origin.limits.call),
             _ => false,
         };
         let ended = match &mut stage.state {
-            State::Open(open) if !late => {
+            StreamState::Open(open) if !late => {
                 match open.call.poll_next(context) {
                     Poll::Pending => {
                         // Both the worker and the watcher of the deadline wake the reader.
@@ -271,10 +272,10 @@ impl Stream for ReplyStream {
                     }
                     Poll::Ready(Some(Err(CallError::NotBegun))) if !open.begun => {
                         stage.reader = Some(context.waker().clone());
-                        let taken = stage.take(State::Returned(None));
+                        let taken = stage.take(StreamState::Returned(None));
                         drop(stage);
                         if let Some(mut open) = taken {
-                            open.call.take().give_back();
+                            open.call.take().release_unused();
                             self.begin_again(open.permit, open.journal);
                         }
                         return Poll::Pending;
@@ -283,24 +284,26 @@ impl Stream for ReplyStream {
                     Poll::Ready(None) => Ok(()),
                 }
             }
-            State::Open(_) if self.is_orphaned() => {
-                let taken = stage.take(State::Over);
+            StreamState::Open(_) if self.is_orphaned() => {
+                let taken = stage.take(StreamState::Over);
                 drop(stage);
                 return Poll::Ready(taken.map(|open| Err(self.orphan(*open))));
             }
-            State::Open(_) | State::Returned(_) | State::Expiring => {
+            StreamState::Open(_) | StreamState::Returned(_) | StreamState::Expiring => {
                 stage.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            State::Failed(_) => {
-                let State::Failed(error) = std::mem::replace(&mut stage.state, State::Over) else {
+            StreamState::Failed(_) => {
+                let StreamState::Failed(error) =
+                    std::mem::replace(&mut stage.state, StreamState::Over)
+                else {
                     return Poll::Ready(None);
                 };
                 return Poll::Ready(Some(Err(error)));
             }
-            State::Over => return Poll::Ready(None),
+            StreamState::Over => return Poll::Ready(None),
         };
-        let taken = stage.take(State::Over);
+        let taken = stage.take(StreamState::Over);
         drop(stage);
         let Some(open) = taken else {
             return Poll::Ready(None);
@@ -328,7 +331,7 @@ impl Stream for ReplyStream {
 impl Drop for ReplyStream {
     fn drop(&mut self) {
         let mut stage = lock(&self.stage);
-        let left = std::mem::replace(&mut stage.state, State::Over);
+        let left = std::mem::replace(&mut stage.state, StreamState::Over);
         drop(stage);
         // An open call is abandoned; the task that begins a call elsewhere ends with its handle.
         drop(left);

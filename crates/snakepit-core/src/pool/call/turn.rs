@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::in_flight::{Answer, InFlight};
+use super::in_flight::{AnswerFuture, InFlight};
 use super::lease::Lease;
 use super::limits::Limits;
 use crate::error::{Error, Phase};
@@ -59,7 +59,7 @@ impl Question {
         }
     }
 
-    fn ask(&mut self, lease: &Lease, call: CallId, again: Duration) {
+    fn recall(&mut self, lease: &Lease, call: CallId, again: Duration) {
         self.answer = Some(lease.recall(call));
         self.look = Instant::now() + again;
     }
@@ -80,17 +80,17 @@ impl Question {
         let now = Instant::now();
         if now >= until {
             self.late = true;
-            return self.ask(lease, call, LATE);
+            return self.recall(lease, call, LATE);
         }
         self.look = lease.slow_at();
         if self.look <= now {
             lease.shared().lock().slow();
-            self.ask(lease, call, AGAIN);
+            self.recall(lease, call, AGAIN);
         }
     }
 }
 
-impl InFlight<Answer<Payload>> {
+impl InFlight<AnswerFuture<Payload>> {
     /// Waits until a call that was sent ahead is over, has its turn, or has come back. Until then
     /// its queue time continues. When that is over, its worker decides: a call that it has begun
     /// has its turn.
@@ -104,11 +104,11 @@ impl InFlight<Answer<Payload>> {
                 if let Poll::Ready(over) = self.poll_early(context) {
                     return Poll::Ready(over);
                 }
-                let called_back = self.tell_sent();
-                if called_back {
+                let recalled = self.report_sent();
+                if recalled {
                     let call = self.call;
                     // Recalled again: the first recall may have preceded the call.
-                    question.ask(self.lease(), call, AGAIN);
+                    question.recall(self.lease(), call, AGAIN);
                 }
                 match question.poll(context) {
                     Poll::Ready(true) => return Poll::Ready(Ok(self.take().come_back())),
@@ -195,7 +195,7 @@ impl Lease {
     /// Gives up the place of a call that was sent ahead and is no longer in the worker.
     fn come_back(mut self) -> Turn {
         let early = self.early.take().expect("it was sent ahead");
-        self.give_back();
+        self.release_unused();
         Turn::Back(early)
     }
 

@@ -33,11 +33,10 @@ pub(super) fn withdraw(
                 biased;
                 ended = &mut rest => {
                     if let Err(CallError::Died { exit, ambiguous }) = ended {
-                        lease.lose();
-                        lease.blame(&exit, ambiguous);
+                        lease.worker_died(&exit, ambiguous);
                     }
                 }
-                back = has_come_back(&lease, call) => {
+                back = is_recalled(&lease, call) => {
                     if !back {
                         abandon::cancel(lease, call, rest);
                     }
@@ -49,7 +48,7 @@ pub(super) fn withdraw(
 }
 
 /// Recalls an abandoned call until there is an answer: `false` if the worker has begun it.
-async fn has_come_back(lease: &Lease, call: CallId) -> bool {
+async fn is_recalled(lease: &Lease, call: CallId) -> bool {
     loop {
         if let Ok(back) = timeout(AGAIN, lease.recall(call)).await {
             return back.unwrap_or(false);

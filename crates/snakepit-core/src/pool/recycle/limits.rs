@@ -39,12 +39,12 @@ impl RecycleLimits {
     }
 
     /// Notes that a user requests its replacement.
-    pub(crate) const fn ask(&mut self) {
+    pub(crate) const fn request(&mut self) {
         self.asked = true;
     }
 
     /// Withdraws the request, which has failed; the other limits remain.
-    pub(crate) const fn unask(&mut self) {
+    pub(crate) const fn withdraw_request(&mut self) {
         self.asked = false;
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let old = ready + 1_000_000 * SECOND;
         assert_eq!(limits.reason(old, u64::MAX - 1, true), None);
         assert_eq!(limits.next(ready, 7), None);
-        limits.ask();
+        limits.request();
         let young = limits.reason(ready, 0, false);
         assert_eq!(young, Some(RecycleReason::Manual));
         limits.set_unhealthy(true);
@@ -140,7 +140,7 @@ mod tests {
             Some(RecycleReason::Manual),
             "that one is not put off"
         );
-        limits.unask();
+        limits.withdraw_request();
         let young = limits.reason(ready, 0, false);
         assert_eq!(young, Some(RecycleReason::Unhealthy));
         limits.set_unhealthy(false);

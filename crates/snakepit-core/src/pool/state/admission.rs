@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Granted, Outcome, State, Waiter};
+use super::{Granted, Outcome, PoolCore, Waiter};
 use crate::error::StartError;
 use crate::id::WorkerId;
 use crate::schedule::{Acquire, Lost, QueueBound, SlotRequest, Ticket};
@@ -13,7 +13,7 @@ use crate::schedule::{Acquire, Lost, QueueBound, SlotRequest, Ticket};
 /// A call, or a batch, that asks for a slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Admission<'a> {
-    pub(crate) ask: SlotRequest<'a>,
+    pub(crate) request: SlotRequest<'a>,
     /// Number of calls that share the slot.
     pub(crate) items: u64,
     /// The call was admitted before: it is not counted again.
@@ -25,7 +25,7 @@ pub(crate) struct Admission<'a> {
 }
 
 /// The answer to a call that was admitted.
-pub(crate) enum Answer {
+pub(crate) enum Placement {
     /// The call has a slot.
     Granted(Granted, Load),
     /// The call is in the queue, which has so many calls then.
@@ -76,7 +76,7 @@ impl Load {
     }
 }
 
-impl State {
+impl PoolCore {
     /// Admits a call, or refuses and counts it. A call that would wait is admitted only if
     /// `may_wait` allows it.
     pub(crate) fn admit(
@@ -84,9 +84,9 @@ impl State {
         admission: Admission<'_>,
         waiter: impl FnOnce() -> Waiter,
         may_wait: impl FnOnce(&mut Self, Ticket) -> bool,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Placement, Refusal> {
         let Admission {
-            mut ask,
+            mut request,
             items,
             again,
             over,
@@ -101,16 +101,16 @@ impl State {
             self.record(Outcome::QueueTimeout, items);
             return Err(Refusal::Over(after));
         }
-        ask.growing = self.is_growing();
-        let refusal = match self.scheduler.ask(&ask, waiter) {
+        request.growing = self.is_growing();
+        let refusal = match self.scheduler.request(&request, waiter) {
             Acquire::Granted(grant) => {
                 let granted = self.granted(grant);
                 self.scheduler.started(grant, now);
-                return Ok(Answer::Granted(granted, self.load()));
+                return Ok(Placement::Granted(granted, self.load()));
             }
             Acquire::Queued(ticket) if may_wait(self, ticket) => {
                 self.stats.queued += if again { 0 } else { items };
-                return Ok(Answer::Queued(ticket, self.scheduler.queued()));
+                return Ok(Placement::Queued(ticket, self.scheduler.queued()));
             }
             Acquire::Queued(ticket) => {
                 self.scheduler.cancel(ticket);
@@ -118,7 +118,7 @@ impl State {
             }
             Acquire::Full(bound) => {
                 self.stats.saturated += items;
-                return Err(self.full(bound, &ask, now));
+                return Err(self.full(bound, &request, now));
             }
             Acquire::Lost(lost) => Refusal::Lost(lost),
             Acquire::Busy(key) => {
@@ -136,23 +136,23 @@ impl State {
     /// queue. It entered the queue at `queued`.
     pub(crate) fn admit_again(
         &mut self,
-        mut ask: SlotRequest<'_>,
+        mut request: SlotRequest<'_>,
         waiter: impl FnOnce() -> Waiter,
         queued: Instant,
         now: Instant,
-    ) -> Result<Answer, Unavailable> {
+    ) -> Result<Placement, Unavailable> {
         if let Some(why) = self.unavailable() {
             self.record(Outcome::Error, 1);
             return Err(why);
         }
-        ask.growing = self.is_growing();
-        match self.scheduler.ask(&ask, waiter) {
+        request.growing = self.is_growing();
+        match self.scheduler.request(&request, waiter) {
             Acquire::Granted(grant) => {
                 self.waited(now.saturating_duration_since(queued));
                 self.scheduler.started(grant, now);
-                Ok(Answer::Granted(self.granted(grant), self.load()))
+                Ok(Placement::Granted(self.granted(grant), self.load()))
             }
-            Acquire::Queued(ticket) => Ok(Answer::Queued(ticket, self.scheduler.queued())),
+            Acquire::Queued(ticket) => Ok(Placement::Queued(ticket, self.scheduler.queued())),
             _ => unreachable!("a call without bounds, ancestors and a worker of its own waits"),
         }
     }
@@ -197,8 +197,8 @@ impl State {
         }
     }
 
-    fn full(&self, bound: QueueBound, ask: &SlotRequest<'_>, now: Instant) -> Refusal {
-        let after = match (&bound, ask.patience) {
+    fn full(&self, bound: QueueBound, request: &SlotRequest<'_>, now: Instant) -> Refusal {
+        let after = match (&bound, request.patience) {
             // The wait is acceptable once the queue is shorter by this much, but not before a slot
             // becomes free.
             (QueueBound::Wait { estimate }, Some(patience)) => {

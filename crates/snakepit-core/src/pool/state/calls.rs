@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Effects, Outcome, State};
+use super::{Effects, Outcome, PoolCore};
 use crate::id::{CallId, SessionId};
 use crate::schedule::{Grant, Ticket, WorkerKey};
 use crate::worker::CancelStep;
 
-impl State {
+impl PoolCore {
     /// Notes that a call that has waited since `queued` has its slot.
     pub(crate) fn began(&mut self, ticket: Ticket, grant: Grant, queued: Instant, now: Instant) {
         self.leave_nested(ticket);
@@ -90,13 +90,13 @@ impl State {
     /// Notes that a call is in the connection of its slot: the next waiting call may follow it.
     /// Returns `true` if the pool had recalled the call before.
     pub(crate) fn sent(&mut self, grant: Grant) -> (bool, Effects) {
-        let called_back = self.scheduler.is_called_back(grant);
+        let recalled = self.scheduler.is_recalled(grant);
         let next = self.scheduler.sent(grant);
         let effects = Effects {
             wake: next.map(|(waiter, grant)| (waiter, self.granted(grant))),
             ..Effects::default()
         };
-        (called_back, effects)
+        (recalled, effects)
     }
 
     /// Returns true if a call that was sent ahead has its slot.

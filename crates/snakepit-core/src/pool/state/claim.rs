@@ -1,6 +1,6 @@
 //! Slots that the pool itself takes, for health checks.
 
-use super::{Effects, Granted, State, Waiter};
+use super::{Effects, Granted, PoolCore, Waiter};
 use crate::schedule::{Claim, WorkerKey};
 
 /// The answer to a claim.
@@ -10,7 +10,7 @@ pub(crate) enum Claimed {
     Waits(Effects),
 }
 
-impl State {
+impl PoolCore {
     /// Takes a slot of this worker, before all waiting calls. `None` if it takes no more calls.
     pub(crate) fn claim(
         &mut self,
@@ -19,7 +19,7 @@ impl State {
     ) -> Option<Claimed> {
         match self.scheduler.claim(key, waiter) {
             Claim::Granted(grant) => Some(Claimed::Granted(self.granted(grant))),
-            Claim::Waits => Some(Claimed::Waits(self.recalled(key))),
+            Claim::Waits => Some(Claimed::Waits(self.recall_effects(key))),
             Claim::Refused => None,
         }
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Effects, Further, ReadyWorker, Spare, State};
+use super::{Effects, Further, PoolCore, ReadyWorker, Spare};
 use crate::error::{Error, StartError};
 use crate::schedule::WorkerKey;
 use crate::worker::Worker;
 
-impl State {
+impl PoolCore {
     /// Returns true if the pool is closed or closing.
     pub(crate) const fn is_closing(&self) -> bool {
         self.closing

@@ -2,10 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::{Effects, State};
+use super::{Effects, PoolCore};
 use crate::schedule::WorkerKey;
 
-impl State {
+impl PoolCore {
     /// Handles a cancelled call that cannot be stopped. Returns `false` if its worker has no other
     /// call to wait for: the worker is then removed from the schedule, and gets no calls before it
     /// is killed.
@@ -27,7 +27,7 @@ impl State {
         let retired = self.scheduler.retire(key);
         Effects {
             lost: retired.lost,
-            ..self.recalled(key)
+            ..self.recall_effects(key)
         }
     }
 
@@ -45,7 +45,7 @@ impl State {
         let effects = Effects {
             lost: retired.lost,
             changed: true,
-            ..self.recalled(key)
+            ..self.recall_effects(key)
         };
         Some((retired.idle.is_some(), effects))
     }

@@ -1,6 +1,6 @@
 //! The consequences of a change of the state, for when the lock is released.
 
-use super::{Granted, Recall, State, Waiter};
+use super::{Granted, PoolCore, Recall, Waiter};
 use crate::error::Error;
 use crate::schedule::{Grant, Lost, WorkerKey};
 
@@ -43,7 +43,7 @@ impl From<Further> for Effects {
     }
 }
 
-impl State {
+impl PoolCore {
     /// Wakes waiting calls that got slots.
     pub(super) fn woken(&self, wakes: Vec<(Waiter, Grant)>) -> Effects {
         let wakes = wakes.into_iter();
@@ -57,8 +57,8 @@ impl State {
 
     /// Makes a worker return the calls that were sent ahead to it. The caller has ensured that no
     /// more are sent.
-    pub(super) fn recalled(&mut self, key: WorkerKey) -> Effects {
-        self.call_back(key).map_or_else(Effects::default, |recall| {
+    pub(super) fn recall_effects(&mut self, key: WorkerKey) -> Effects {
+        self.recall(key).map_or_else(Effects::default, |recall| {
             let further = Further {
                 recalls: vec![recall],
                 ..Further::default()

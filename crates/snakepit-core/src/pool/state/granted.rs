@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::State;
+use super::PoolCore;
 use crate::id::{CallId, WorkerId};
 use crate::schedule::Grant;
 use crate::worker::Worker;
@@ -31,7 +31,7 @@ pub(crate) struct Early {
     pub(crate) queued: Instant,
 }
 
-impl State {
+impl PoolCore {
     /// Returns the grant with its worker.
     pub(super) fn granted(&self, grant: Grant) -> Granted {
         let live = self

@@ -53,7 +53,7 @@ pub enum HeartbeatState {
 
 /// One heartbeat of a worker, and its result.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HeartbeatAnswer {
     pub(crate) asked: Instant,
     pub(crate) pulse: Option<Pulse>,
     /// CPU time of the worker at the request. `None` if it had no call, or it is unknown.
@@ -112,7 +112,7 @@ impl HeartbeatRecord {
     }
 
     /// Returns true if a heartbeat is to be sent now, and counts it as open.
-    pub(crate) fn ask(&mut self, now: Instant, most: u32) -> bool {
+    pub(crate) fn open(&mut self, now: Instant, most: u32) -> bool {
         let due = self.begins.is_some_and(|begins| begins <= now)
             && self.under_way < most
             && self.state != HeartbeatState::Unresponsive;
@@ -121,7 +121,12 @@ impl HeartbeatRecord {
     }
 
     /// Records an answer, or its absence. `calls` calls have ended so far.
-    pub(crate) fn hear(&mut self, answer: &Answer, now: Instant, calls: u64) -> HeartbeatChange {
+    pub(crate) fn hear(
+        &mut self,
+        answer: &HeartbeatAnswer,
+        now: Instant,
+        calls: u64,
+    ) -> HeartbeatChange {
         self.under_way = self.under_way.saturating_sub(1);
         self.look(answer, calls);
         if let Some(pulse) = answer.pulse {
@@ -140,7 +145,7 @@ impl HeartbeatRecord {
         HeartbeatChange::Missed(self.misses)
     }
 
-    fn look(&mut self, answer: &Answer, calls: u64) {
+    fn look(&mut self, answer: &HeartbeatAnswer, calls: u64) {
         let Some(cpu) = answer.cpu else {
             self.rest = None;
             return;
@@ -233,16 +238,16 @@ mod tests {
         HeartbeatRecord::new(&config, now)
     }
 
-    fn heard(asked: Instant, cpu: Option<Duration>) -> Answer {
-        Answer {
+    fn heard(asked: Instant, cpu: Option<Duration>) -> HeartbeatAnswer {
+        HeartbeatAnswer {
             asked,
             pulse: Some(Pulse::default()),
             cpu,
         }
     }
 
-    fn missing(asked: Instant) -> Answer {
-        Answer {
+    fn missing(asked: Instant) -> HeartbeatAnswer {
+        HeartbeatAnswer {
             asked,
             pulse: None,
             cpu: None,
@@ -253,7 +258,7 @@ mod tests {
     fn misses_count_in_a_row_and_a_later_answer_voids_an_earlier_question() {
         let start = Instant::now();
         let mut record = record(start);
-        assert!(record.ask(start, 2) && record.ask(start, 2) && !record.ask(start, 2));
+        assert!(record.open(start, 2) && record.open(start, 2) && !record.open(start, 2));
         let late = start + 10 * SECOND;
         assert_eq!(
             record.hear(&missing(start), late, 0),

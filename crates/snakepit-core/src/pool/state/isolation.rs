@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Effects, Granted, State, Unavailable};
+use super::{Effects, Granted, PoolCore, Unavailable};
 use crate::schedule::{Grant, WorkerKey};
 
 /// One look for a worker without other calls.
@@ -14,7 +14,7 @@ pub(crate) struct Isolation {
     pub(crate) effects: Effects,
 }
 
-impl State {
+impl PoolCore {
     /// Counts a call that waits for a worker of its own.
     pub(crate) fn await_isolation(&mut self) {
         self.stats.requests += 1;
@@ -28,7 +28,7 @@ impl State {
 
     /// Returns true if a reserved worker is gone, or another one will be empty sooner.
     pub(crate) fn is_reservation_void(&self, key: WorkerKey) -> bool {
-        !self.scheduler.is_held(key) || self.scheduler.is_worse(key)
+        !self.scheduler.is_reserved(key) || self.scheduler.is_worse(key)
     }
 
     /// Takes a slot of the reserved worker once its calls have ended. Reserves a worker if `own` is
@@ -38,7 +38,7 @@ impl State {
             return Err(why);
         }
         let reserved = match own {
-            None if !self.reserved => self.scheduler.hold(),
+            None if !self.reserved => self.scheduler.reserve(),
             _ => None,
         };
         self.reserved |= reserved.is_some();
@@ -49,7 +49,9 @@ impl State {
         Ok(Isolation {
             reserved,
             granted,
-            effects: reserved.map(|key| self.recalled(key)).unwrap_or_default(),
+            effects: reserved
+                .map(|key| self.recall_effects(key))
+                .unwrap_or_default(),
         })
     }
 
@@ -61,7 +63,7 @@ impl State {
     /// Opens a reserved worker to all calls.
     pub(crate) fn open(&mut self, key: WorkerKey) -> Effects {
         self.reserved = false;
-        let (wakes, lost) = self.scheduler.unhold(key);
+        let (wakes, lost) = self.scheduler.unreserve(key);
         Effects {
             lost,
             changed: true,

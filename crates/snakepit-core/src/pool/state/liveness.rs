@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::heartbeat::{Answer, HeartbeatChange, HeartbeatRecord};
-use super::{HeartbeatState, State};
+use super::heartbeat::{HeartbeatAnswer, HeartbeatChange, HeartbeatRecord};
+use super::{HeartbeatState, PoolCore};
 use crate::id::WorkerId;
 use crate::policy::liveness::Evidence;
 use crate::pool::config::HealthConfig;
@@ -39,14 +39,14 @@ pub(crate) struct CheckedWorker {
     pub(crate) unhealthy: bool,
 }
 
-impl State {
+impl PoolCore {
     /// Returns the workers that are due for a heartbeat, and counts it as open. None has more than
     /// `most` open ones.
     pub(crate) fn due_heartbeats(&mut self, now: Instant, most: u32) -> Vec<Asked> {
         let scheduler = &self.scheduler;
         let workers = self.workers.iter_mut();
         let due = workers.filter_map(|(key, live)| {
-            let due = !live.draining && live.heartbeat.ask(now, most);
+            let due = !live.draining && live.heartbeat.open(now, most);
             due.then(|| Asked {
                 key,
                 id: live.id.clone(),
@@ -65,7 +65,12 @@ impl State {
     }
 
     /// Reads an answer, or its absence. `None` if the worker is gone or drains.
-    pub(crate) fn hear(&self, key: WorkerKey, answer: &Answer, now: Instant) -> Option<Heard> {
+    pub(crate) fn hear(
+        &self,
+        key: WorkerKey,
+        answer: &HeartbeatAnswer,
+        now: Instant,
+    ) -> Option<Heard> {
         let live = self.workers.get(key).filter(|live| !live.draining)?;
         let mut record = live.heartbeat.clone();
         let change = record.hear(answer, now, live.calls);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::State;
+use super::PoolCore;
 use crate::call::{CallChain, PoolMark};
 use crate::id::Slot;
 use crate::schedule::{Grant, Ticket, WorkerKey};
@@ -27,7 +27,7 @@ struct Blocked {
     pools: HashMap<usize, usize>,
 }
 
-impl State {
+impl PoolCore {
     /// Notes a nested call that waits.
     pub(crate) fn enter_nested(&mut self, ticket: Ticket, chain: CallChain) {
         self.nested.insert(ticket, chain);
@@ -51,7 +51,7 @@ impl State {
 }
 
 /// Returns true if the call with this ticket of the first pool would wait for ever.
-pub(crate) fn is_stuck(pools: &[(&PoolMark, &State)], new: Ticket) -> bool {
+pub(crate) fn is_stuck(pools: &[(&PoolMark, &PoolCore)], new: Ticket) -> bool {
     let mut waits = Vec::new();
     for (pool, (_, state)) in pools.iter().enumerate() {
         for (ticket, chain) in &state.nested {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Outcome, State};
+use super::{Outcome, PoolCore};
 use crate::policy::{
     CallEvidence, Changes, Fingerprint, Permits, Quarantine, Refused, RetryBudget, Standing,
 };
@@ -28,7 +28,7 @@ impl Blamed<'_> {
     }
 }
 
-impl State {
+impl PoolCore {
     /// Rejects and counts a call that has killed too many workers; the error is the time until such
     /// calls are accepted again. Returns `true` if the call has to be isolated.
     pub(crate) fn screen(&mut self, call: Blamed<'_>, now: Instant) -> Result<bool, Duration> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::State;
+use super::PoolCore;
 use crate::id::{CallId, Slot};
 use crate::schedule::{Grant, WorkerKey};
 use crate::worker::Worker;
@@ -14,24 +14,24 @@ pub(crate) struct Recall {
     pub(crate) calls: Vec<(Slot, CallId)>,
 }
 
-impl State {
+impl PoolCore {
     /// Calls back the calls that were sent ahead to a worker. The caller has ensured that no more
     /// are sent.
-    pub(super) fn call_back(&mut self, key: WorkerKey) -> Option<Recall> {
+    pub(super) fn recall(&mut self, key: WorkerKey) -> Option<Recall> {
         let live = self.workers.get(key).filter(|live| live.ahead)?;
-        let calls = self.scheduler.call_back(key);
+        let calls = self.scheduler.recall(key);
         let worker = Arc::clone(&live.worker);
         (!calls.is_empty()).then_some(Recall { worker, calls })
     }
 
     /// Calls back the calls behind the one that has this grant of `worker`. Nothing more is sent
     /// there before it is over.
-    pub(crate) fn call_back_behind(
+    pub(crate) fn recall_behind(
         &mut self,
         grant: Grant,
         worker: &Arc<dyn Worker>,
     ) -> Option<Recall> {
-        let calls = self.scheduler.call_back_behind(grant);
+        let calls = self.scheduler.recall_behind(grant);
         let worker = Arc::clone(worker);
         (!calls.is_empty()).then_some(Recall { worker, calls })
     }
@@ -40,6 +40,6 @@ impl State {
     pub(super) fn call_all_back(&mut self) -> Vec<Recall> {
         let keys: Vec<_> = self.workers.iter().map(|(key, _)| key).collect();
         let all = keys.into_iter();
-        all.filter_map(|key| self.call_back(key)).collect()
+        all.filter_map(|key| self.recall(key)).collect()
     }
 }

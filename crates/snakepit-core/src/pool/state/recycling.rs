@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{ReadyWorker, State};
+use super::{PoolCore, ReadyWorker};
 use crate::id::WorkerId;
 use crate::pool::recycle::RecycleReason;
 use crate::schedule::WorkerKey;
@@ -19,13 +19,13 @@ pub(crate) struct Expired {
     pub(crate) reason: Option<RecycleReason>,
 }
 
-impl State {
+impl PoolCore {
     /// Notes that a user requests the replacement of the worker of this name. `None` if no such
     /// worker serves.
-    pub(crate) fn ask_recycle(&mut self, id: &WorkerId) -> Option<WorkerKey> {
+    pub(crate) fn request_recycle(&mut self, id: &WorkerId) -> Option<WorkerKey> {
         let mut workers = self.workers.iter_mut();
         let (key, live) = workers.find(|(_, live)| !live.draining && live.id == *id)?;
-        live.limits.ask();
+        live.limits.request();
         Some(key)
     }
 
@@ -53,7 +53,7 @@ impl State {
         self.stats.recycle_failures += 1;
         self.stats.recycle_error = Some(error);
         let old = old.and_then(|old| self.workers.get_mut(old));
-        old.map(|live| live.limits.unask()).is_some()
+        old.map(|live| live.limits.withdraw_request()).is_some()
     }
 
     /// Records the memory of a worker.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Effects, ReadyWorker, State, Tools};
+use super::{Effects, PoolCore, ReadyWorker, Tools};
 use crate::error::StartError;
 use crate::id::WorkerId;
 use crate::schedule::{Added, WorkerKey};
 use crate::worker::Worker;
 
-impl State {
+impl PoolCore {
     /// Adds a ready worker; waiting calls get its slots. `None` if the pool is closing.
     pub(crate) fn add(
         &mut self,
@@ -83,7 +83,7 @@ impl State {
     /// Takes a worker that does not respond out of service for now.
     pub(crate) fn pause(&mut self, key: WorkerKey) -> Effects {
         self.scheduler.pause(key);
-        self.recalled(key)
+        self.recall_effects(key)
     }
 
     /// Returns a paused worker to service. Waiting calls get its slots.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::State;
+use super::PoolCore;
 use crate::id::{SessionId, WorkerId};
 use crate::pool::config::PoolConfig;
 use crate::pool::status::{Latency, PoolState, Status, WorkerState, WorkerStatus};
@@ -13,7 +13,7 @@ use crate::worker::Containment;
 /// Largest number of waiting calls that are counted by session.
 const LOOKED_AT: usize = 10_000;
 
-impl State {
+impl PoolCore {
     /// Returns state and counters. `containment` is that of the profile.
     pub(crate) fn status(&self, config: &PoolConfig, containment: Containment) -> Status {
         let state = self;

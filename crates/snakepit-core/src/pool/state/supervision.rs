@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ReadyWorker, Spare, State};
+use super::{PoolCore, ReadyWorker, Spare};
 use crate::error::StartError;
 use crate::id::WorkerId;
 use crate::policy::ScaleReason;
@@ -33,7 +33,7 @@ pub(crate) struct Measured {
     pub(crate) peak: usize,
 }
 
-impl State {
+impl PoolCore {
     /// Number of workers to keep running.
     pub(crate) const fn target(&self) -> usize {
         self.target

@@ -15,7 +15,7 @@ use crate::events::{emit, kind};
 use crate::id::WorkerId;
 use crate::policy::liveness::{Evidence, Limits, LivenessVerdict, judge};
 use crate::pool::shared::Shared;
-use crate::pool::state::{Asked, HeartbeatAnswer as Answer};
+use crate::pool::state::{Asked, HeartbeatAnswer};
 use crate::schedule::WorkerKey;
 use crate::worker::{Pulse, Worker};
 use effects::HeartbeatEffects;
@@ -28,7 +28,7 @@ pub(crate) struct Monitor {
     shared: Arc<Shared>,
     limits: Limits,
     /// Open requests, at most `misses` for each worker.
-    questions: JoinSet<(WorkerKey, Answer, Duration)>,
+    questions: JoinSet<(WorkerKey, HeartbeatAnswer, Duration)>,
     /// Time of the next round.
     next: Instant,
 }
@@ -77,7 +77,7 @@ impl Monitor {
                     let Ok((key, answer, latency)) = answer else { return };
                     self.heard(key, &answer, latency);
                 }
-                () = sleep_until(self.next) => self.ask(),
+                () = sleep_until(self.next) => self.send_heartbeats(),
             }
         }
     }
@@ -89,7 +89,7 @@ impl Monitor {
     }
 
     /// Sends a request to all workers that are due.
-    fn ask(&mut self) {
+    fn send_heartbeats(&mut self) {
         let now = Instant::now();
         if let Some(late) = self.late(now) {
             return self.discard(now, late);
@@ -115,7 +115,7 @@ impl Monitor {
             asked.extend(told.then_some(id));
             let question = async move {
                 let (pulse, latency, cpu) = look(&*worker, busy, wait).await;
-                let answer = Answer {
+                let answer = HeartbeatAnswer {
                     asked: now,
                     pulse,
                     cpu,
@@ -140,7 +140,7 @@ impl Monitor {
     }
 
     /// Handles the answer to a request, or its timeout.
-    fn heard(&mut self, key: WorkerKey, answer: &Answer, latency: Duration) {
+    fn heard(&mut self, key: WorkerKey, answer: &HeartbeatAnswer, latency: Duration) {
         let now = Instant::now();
         let late = self.late(now);
         let mut state = self.shared.lock();

@@ -38,7 +38,7 @@ impl Shared {
             ..WorkerExit::default()
         };
         for past in pasts {
-            self.tell_end(&past, &exit, true);
+            self.report_end(&past, &exit, true);
         }
         let pool = self.config.name.clone();
         emit!(self.hub, PoolClosed { pool });

@@ -46,7 +46,7 @@ impl Past {
 
 impl Shared {
     /// Reports the end of a worker.
-    pub(super) fn tell_end(&self, past: &Past, exit: &WorkerExit, planned: bool) {
+    pub(super) fn report_end(&self, past: &Past, exit: &WorkerExit, planned: bool) {
         if !planned {
             emit!(
                 self.hub,

@@ -28,11 +28,11 @@ use starting::Started;
 mod closing;
 mod draining;
 mod recycling;
+mod reports;
 mod restarting;
 mod scaling;
 mod spares;
 mod starting;
-mod terminated;
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
@@ -149,7 +149,7 @@ impl Supervisor {
                 self.reconcile();
                 done.send(()).ok();
             }
-            Event::Recycle { worker, done } => self.ask(worker, done),
+            Event::Recycle { worker, done } => self.request_recycle(worker, done),
             Event::Due | Event::Waiting | Event::Close { .. } => {}
         }
     }
@@ -213,17 +213,17 @@ impl Supervisor {
         for _ in target..present {
             self.drain_one();
         }
-        self.tell_readiness(present, target);
+        self.report_readiness(present, target);
     }
 
     /// Wakes the callers that wait for ready workers.
-    fn tell_readiness(&mut self, present: usize, target: usize) {
+    fn report_readiness(&mut self, present: usize, target: usize) {
         let serving = self.shared.lock().serving_workers();
         let complete = present >= target && serving >= target;
         if complete && !self.was_complete {
             self.was_complete = true;
             // Reported before the callers that wait for it are woken.
-            self.tell_complete(present);
+            self.report_complete(present);
         }
         self.shared.readiness.send_if_modified(|state| {
             let before = (state.serving, state.complete);
@@ -242,7 +242,7 @@ impl Supervisor {
                 if self.half_open {
                     self.heal();
                 }
-                self.tell_started(&id, &*worker);
+                self.report_started(&id, &*worker);
                 if self.is_spare(&id) {
                     return self.keep(id, worker);
                 }
@@ -291,14 +291,14 @@ impl Supervisor {
         self.left(key, &live);
         // The loss of a call together with its worker was not planned.
         let expected = exit.expected || live.draining && !live.lost;
-        self.shared.tell_end(&Past::of(&live), exit, expected);
+        self.shared.report_end(&Past::of(&live), exit, expected);
         if live.draining {
             return;
         }
         // Before waiting calls learn that there are no workers.
         self.use_spares();
         if !exit.expected {
-            self.tell_recycled(Past::of(&live), "worker_died", None);
+            self.report_recycled(Past::of(&live), "worker_died", None);
         }
         // A replacement that is already starting counts as the restart.
         if self.recycling.adopt(key) {

@@ -7,15 +7,18 @@ use crate::id::SessionId;
 use crate::schedule::Affinity;
 
 fn short(number: u32) -> (SlotRequest<'static>, u32) {
-    let ask = SlotRequest {
+    let request = SlotRequest {
         ahead: true,
         ..SlotRequest::new(None)
     };
-    (ask, number)
+    (request, number)
 }
 
-fn wait(scheduler: &mut Scheduler<u32>, (ask, number): (SlotRequest<'_>, u32)) {
-    assert!(matches!(scheduler.ask(&ask, || number), Acquire::Queued(_)));
+fn wait(scheduler: &mut Scheduler<u32>, (request, number): (SlotRequest<'_>, u32)) {
+    assert!(matches!(
+        scheduler.request(&request, || number),
+        Acquire::Queued(_)
+    ));
 }
 
 /// One worker whose calls were short, a call in its first slot, and `waiting` waiting calls.
@@ -124,7 +127,7 @@ fn calls_of_another_kind_keep_their_turn() {
     let (mut scheduler, _, front) = quick(1, 0);
     let bound = granted({
         assert!(scheduler.release(front, None).wake.is_none());
-        scheduler.ask(&strict, || 0)
+        scheduler.request(&strict, || 0)
     });
     (1..5).for_each(|number| wait(&mut scheduler, short(number)));
     wait(&mut scheduler, (strict, 9));
@@ -137,7 +140,7 @@ fn claims_pauses_holds_and_the_end_of_a_worker_come_first() {
     let changes: [Change; 4] = [
         |scheduler, key| assert_eq!(scheduler.claim(key, || 77), Claim::Waits),
         |scheduler, key| scheduler.pause(key),
-        |scheduler, key| assert_eq!(scheduler.hold(), Some(key)),
+        |scheduler, key| assert_eq!(scheduler.reserve(), Some(key)),
         |scheduler, key| assert!(scheduler.retire(key).idle.is_none()),
     ];
     for (n, change) in changes.into_iter().enumerate() {
@@ -163,12 +166,12 @@ fn one_that_comes_back_has_its_old_place() {
         let place = scheduler.ahead(grant).map(|(place, _)| place);
         assert!(place.is_some());
         assert!(scheduler.release(grant, None).wake.is_none());
-        let ask = SlotRequest {
+        let request = SlotRequest {
             place,
             bounded: false,
             ..short(number).0
         };
-        wait(&mut scheduler, (ask, number));
+        wait(&mut scheduler, (request, number));
     }
     let mut grant = front;
     for number in 1..=5 {
@@ -193,26 +196,26 @@ fn what_is_called_back_stays_so_when_its_turn_comes_and_nothing_follows_a_cancel
     let (first, second) = (id(&scheduler, one), id(&scheduler, two));
     assert_ne!(first, second);
     // Nothing is behind the second one yet, and nothing follows.
-    assert!(scheduler.call_back_behind(two).is_empty());
+    assert!(scheduler.recall_behind(two).is_empty());
     assert!(scheduler.sent(two).is_none());
-    assert!(!scheduler.is_called_back(one) && !scheduler.is_called_back(two));
-    let behind = scheduler.call_back_behind(front);
+    assert!(!scheduler.is_recalled(one) && !scheduler.is_recalled(two));
+    let behind = scheduler.recall_behind(front);
     assert_eq!(behind, [(front.slot, first), (front.slot, second)]);
-    assert!(scheduler.is_called_back(one) && scheduler.is_called_back(two));
-    assert!(!scheduler.is_called_back(front));
+    assert!(scheduler.is_recalled(one) && scheduler.is_recalled(two));
+    assert!(!scheduler.is_recalled(front));
     let released = scheduler.release(front, None);
     assert!(released.passed_on && released.wake.is_none());
-    assert!(scheduler.has(one) && scheduler.is_called_back(one));
+    assert!(scheduler.has(one) && scheduler.is_recalled(one));
     // The cancelled calls are gone: others may follow.
     assert!(scheduler.release(two, None).wake.is_none());
     let released = scheduler.release(one, Some(BUDGET / 100));
     let (_, next) = released.wake.expect("others wait");
-    assert!(!scheduler.is_called_back(next));
+    assert!(!scheduler.is_recalled(next));
     let (_, last) = scheduler.sent(next).expect("it is quick");
-    assert_eq!(scheduler.call_back(key).len(), 1);
-    assert!(scheduler.call_back(key).is_empty(), "once is enough");
-    assert!(scheduler.is_called_back(last) && !scheduler.is_called_back(next));
-    assert!(scheduler.call_back_behind(front).is_empty(), "it is over");
+    assert_eq!(scheduler.recall(key).len(), 1);
+    assert!(scheduler.recall(key).is_empty(), "once is enough");
+    assert!(scheduler.is_recalled(last) && !scheduler.is_recalled(next));
+    assert!(scheduler.recall_behind(front).is_empty(), "it is over");
 }
 
 #[test]
@@ -221,11 +224,11 @@ fn a_call_that_has_begun_before_the_pool_knows_cannot_wait_for_its_own_slot() {
         let (mut scheduler, _, front) = quick(slots, 3);
         let (_, ahead) = scheduler.sent(front).expect("it is quick");
         let nested = |scheduler: &mut Scheduler<u32>, ancestors: &[Grant]| {
-            let ask = SlotRequest {
+            let request = SlotRequest {
                 ancestors,
                 ..SlotRequest::new(None)
             };
-            scheduler.ask(&ask, || 99)
+            scheduler.request(&request, || 99)
         };
         // Both calls are in one slot, so the other slot may become free.
         let answers = [

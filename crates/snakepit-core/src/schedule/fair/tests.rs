@@ -24,11 +24,11 @@ fn scheduler(slots: u16) -> Scheduler<usize> {
 
 fn ask(scheduler: &mut Scheduler<usize>, session: usize, weight: u16) -> Option<Grant> {
     let name = SessionId::from(format!("s{session}"));
-    let ask = SlotRequest {
+    let request = SlotRequest {
         weight,
         ..SlotRequest::new(Some(&name))
     };
-    match scheduler.ask(&ask, || session) {
+    match scheduler.request(&request, || session) {
         Acquire::Granted(grant) => Some(grant),
         Acquire::Queued(_) => None,
         other => panic!("{other:?}"),

@@ -163,12 +163,12 @@ impl Model {
             .expect("it is ahead");
         let mut call = self.ahead.list.remove(n);
         call.place = place;
-        self.give_back(scheduler, &call, None);
+        self.release(scheduler, &call, None);
         let session = call
             .session
             .map(|session| SessionId::from(format!("s{session}")));
         let key = call.flow.0.map(|key| format!("k{key}").into());
-        let ask = SlotRequest {
+        let request = SlotRequest {
             bounded: false,
             fair_key: key.as_ref(),
             weight: call.weight,
@@ -176,7 +176,7 @@ impl Model {
             place: Some(call.place),
             ..SlotRequest::new(session.as_ref())
         };
-        match scheduler.ask(&ask, || call.id) {
+        match scheduler.request(&request, || call.id) {
             Acquire::Granted(grant) => {
                 if let Some(turns) = &mut self.turns {
                     turns.charge_now(call.flow, call.weight, grant);
@@ -212,11 +212,11 @@ impl Model {
     pub(super) fn over(&mut self, scheduler: &mut Scheduler<u32>, n: usize, held: Option<u64>) {
         if !self.ahead.list.is_empty() {
             let call = self.ahead.list.remove(n % self.ahead.list.len());
-            self.give_back(scheduler, &call, held.map(Duration::from_micros));
+            self.release(scheduler, &call, held.map(Duration::from_micros));
         }
     }
 
-    fn give_back(&mut self, scheduler: &mut Scheduler<u32>, call: &Call, held: Option<Duration>) {
+    fn release(&mut self, scheduler: &mut Scheduler<u32>, call: &Call, held: Option<Duration>) {
         self.ahead.held(held);
         let released = scheduler.release(call.grant, held);
         if let Some(turns) = &mut self.turns {

@@ -55,7 +55,7 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                 });
                 let id_of = session.map(name);
                 let key: Option<Arc<str>> = fair_key.map(|key| format!("k{key}").into());
-                let ask = SlotRequest {
+                let request = SlotRequest {
                     affinity,
                     ancestors: &ancestors,
                     growing,
@@ -64,7 +64,7 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                     ahead,
                     ..SlotRequest::new(id_of.as_ref())
                 };
-                let answer = scheduler.ask(&ask, || id);
+                let answer = scheduler.request(&request, || id);
                 let flow = (fair_key, session.filter(|_| fair_key.is_none()));
                 if let Some(turns) = &mut model.turns {
                     match answer {

@@ -70,7 +70,7 @@ impl Session {
             live.charge(self.store(), program.bytes, old.unwrap_or(0))?;
             Ok(live.data_mut().programs.insert(name.into(), program))
         })?;
-        self.store().tell_stored(Some(&self.id), name, bytes);
+        self.store().report_stored(Some(&self.id), name, bytes);
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl Session {
             found.ok_or_else(|| candidates(programs))
         })?;
         let found = found.map_err(|known| unknown(name, &known))?;
-        self.store().tell_retrieved(Some(&self.id), name);
+        self.store().report_retrieved(Some(&self.id), name);
         Ok(found)
     }
 
@@ -107,7 +107,7 @@ impl Session {
             Ok(Some(old))
         })?;
         if old.is_some() {
-            self.store().tell_deleted(Some(&self.id), name);
+            self.store().report_deleted(Some(&self.id), name);
         }
         Ok(old.is_some())
     }
@@ -167,7 +167,7 @@ impl Store {
         let old = programs.insert(name.into(), program);
         drop(programs);
         drop(old);
-        self.tell_stored(None, name, bytes);
+        self.report_stored(None, name, bytes);
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl Store {
         if let Some(program) = programs.get(name) {
             let value = Arc::clone(&program.value);
             drop(programs);
-            self.tell_retrieved(None, name);
+            self.report_retrieved(None, name);
             return Ok(value);
         }
         let known = candidates(Some(&programs));
@@ -188,7 +188,7 @@ impl Store {
         let old = self.open_globals()?.remove(name);
         if let Some(old) = &old {
             self.counters.release(old.bytes);
-            self.tell_deleted(None, name);
+            self.report_deleted(None, name);
         }
         Ok(old.is_some())
     }

@@ -143,7 +143,7 @@ impl Store {
         match &place {
             Ok(Some(place)) => {
                 Counters::add(&self.counters.created, 1);
-                self.tell_created(id, place);
+                self.report_created(id, place);
             }
             _ => drop(live.fetch_sub(1, Ordering::Relaxed)),
         }
@@ -198,7 +198,7 @@ impl Store {
         }
         let place = Place::new(shard, entry, live);
         drop(guard);
-        self.tell_accessed(id, &place, access);
+        self.report_accessed(id, &place, access);
         Some(place)
     }
 
@@ -228,7 +228,7 @@ impl Store {
         }
         let result = act(live);
         drop(guard);
-        self.tell_accessed(id, place, access);
+        self.report_accessed(id, place, access);
         Ok(result)
     }
 
@@ -296,7 +296,7 @@ impl Store {
             n += ended.len();
             self.ended(ended, SessionEnd::Expired, now);
         }
-        self.tell_pruned(n);
+        self.report_pruned(n);
         n
     }
 
@@ -349,7 +349,7 @@ impl Store {
             if let Some(data) = &live.data {
                 data.log.wake();
             }
-            self.tell_ended(&live, why, now);
+            self.report_ended(&live, why, now);
             let hooks = self
                 .hooks
                 .read()

@@ -65,7 +65,7 @@ impl Session {
             live.data_mut().log.wake();
             Ok(())
         })?;
-        self.tell_changed(ChangeKind::Registered, &variable.name, 1);
+        self.report_changed(ChangeKind::Registered, &variable.name, 1);
         Ok(variable)
     }
 
@@ -208,7 +208,7 @@ impl Session {
             match stored {
                 Stored::Done(set) => {
                     for one in &set {
-                        self.tell_changed(ChangeKind::Set, &one.name, one.version);
+                        self.report_changed(ChangeKind::Set, &one.name, one.version);
                     }
                     return Ok(set);
                 }
@@ -311,7 +311,7 @@ impl Session {
         // The old value is dropped here, after the lock is released.
         let deleted = deleted.map_err(|error| self.suggest(error))?;
         if let Some(old) = &deleted {
-            self.tell_changed(ChangeKind::Deleted, &old.spec.name, old.version);
+            self.report_changed(ChangeKind::Deleted, &old.spec.name, old.version);
         }
         Ok(deleted.is_some())
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use snakepit::StartError;
 use snakepit::profiles::{
     Compatibility, CompatibilityReport, Installed, Interpreter, LibraryCheck, ProfileKind,
-    Recommendation, Run, Validation, Verdict, recommend_profile,
+    Recommendation, Run, Suitability, Validation, recommend_profile,
 };
 
 use crate::cli::CompatOptions;
@@ -42,7 +42,7 @@ pub(crate) async fn run(options: &CompatOptions) -> Result<(), Failure> {
     } else {
         print(options, &environment, &report, &advice)?;
     }
-    if report.worst() == Verdict::Unsafe && given {
+    if report.worst() == Suitability::Unsafe && given {
         return Err(Failure::Checks);
     }
     Ok(())
@@ -170,7 +170,7 @@ fn print(
 fn describe(check: &LibraryCheck) -> String {
     let version = check.installed.as_deref().unwrap_or("not installed");
     let name = format!("{} ({version})", check.library);
-    let mut text = format!("{:<8} {name:<28} {}", check.verdict, check.reason);
+    let mut text = format!("{:<8} {name:<28} {}", check.suitability, check.reason);
     if let Some(advice) = &check.advice {
         text.push_str("\n         help: ");
         text.push_str(advice);

@@ -5,7 +5,7 @@ mod values;
 
 use std::time::Duration;
 
-use snakepit::diag::{Check, Verdict};
+use snakepit::diag::{Check, CheckStatus};
 use snakepit::{BuildError, Error, PoolBuilder, Snakepit};
 use tokio::time::Instant;
 
@@ -38,7 +38,9 @@ pub(crate) async fn run(options: &ConformOptions) -> Result<(), Failure> {
             .iter()
             .try_for_each(|check| output::block(&check.to_string()))?;
     }
-    let failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
+    let failed = checks
+        .iter()
+        .any(|check| check.status == CheckStatus::Failed);
     if failed { Err(Failure::Checks) } else { Ok(()) }
 }
 
@@ -94,7 +96,7 @@ fn not_started(error: &BuildError) -> Check {
         _ => None,
     };
     let detail = format!("{error} ({})", error.code());
-    Check::new("start", Verdict::Failed, detail, help)
+    Check::new("start", CheckStatus::Failed, detail, help)
 }
 
 /// Checks what the worker says of itself.
@@ -105,7 +107,7 @@ fn description(snakepit: &Snakepit, slots: u16) -> Vec<Check> {
         let help = "implement `Describe`; without it, callers have to know the tools";
         return vec![Check::new(
             "description",
-            Verdict::Warning,
+            CheckStatus::Warning,
             detail,
             Some(help.to_owned()),
         )];
@@ -123,7 +125,7 @@ fn description(snakepit: &Snakepit, slots: u16) -> Vec<Check> {
         let help = "describe the arguments in `parameters_schema`, so that callers can check them";
         checks.push(Check::new(
             "schemas",
-            Verdict::Warning,
+            CheckStatus::Warning,
             detail,
             Some(help.to_owned()),
         ));
@@ -142,8 +144,8 @@ async fn end(snakepit: Snakepit) -> Vec<Check> {
         Check::ok("end", format!("ended {took:.0?} after SIGTERM"))
     } else {
         let detail = format!("did not end within {GRACE:?} after SIGTERM, and was killed");
-        let help = "end the server when SIGTERM arrives, and then the process";
-        Check::new("end", Verdict::Failed, detail, Some(help.to_owned()))
+        let help = "stop the server on SIGTERM, then exit";
+        Check::new("end", CheckStatus::Failed, detail, Some(help.to_owned()))
     };
     let left: Vec<i32> = report
         .killed
@@ -155,8 +157,14 @@ async fn end(snakepit: Snakepit) -> Vec<Check> {
         Check::ok("processes", "none is left")
     } else {
         let detail = format!("the worker left processes that had to be killed: {left:?}");
-        let help = "end them before the worker ends, and keep them in its process group";
-        Check::new("processes", Verdict::Failed, detail, Some(help.to_owned()))
+        let help =
+            "end these processes before the worker exits, and keep them in its process group";
+        Check::new(
+            "processes",
+            CheckStatus::Failed,
+            detail,
+            Some(help.to_owned()),
+        )
     };
     vec![ended, left]
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use snakepit::diag::{Check, Verdict};
+use snakepit::diag::{Check, CheckStatus};
 use snakepit::profiles::{Interpreter, Run};
 use snakepit::{ErrorCode, PoolBuilder, Snakepit};
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
         Err(error) => {
             checks.push(Check::new(
                 "data directory",
-                Verdict::Failed,
+                CheckStatus::Failed,
                 format!("{} ({})", error.message, error.code),
                 error.help,
             ));
@@ -42,7 +42,10 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
             checks.extend(interpreter(&run, options.python.python.as_deref()).await);
             // Closing removes the run's directory; the next sweep removes the rest.
             let _ = run.close();
-            if checks.iter().all(|check| check.verdict != Verdict::Failed) {
+            if checks
+                .iter()
+                .all(|check| check.status != CheckStatus::Failed)
+            {
                 checks.push(worker(&dir, options.python.python.as_deref()).await);
             }
         }
@@ -54,7 +57,9 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
             .iter()
             .try_for_each(|check| output::block(&check.to_string()))?;
     }
-    let failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
+    let failed = checks
+        .iter()
+        .any(|check| check.status == CheckStatus::Failed);
     if failed { Err(Failure::Checks) } else { Ok(()) }
 }
 
@@ -63,12 +68,19 @@ async fn interpreter(run: &Run, python: Option<&Path>) -> Vec<Check> {
     const NAME: &str = "interpreter";
     let found = match Interpreter::find(run, python, Path::new(".")).await {
         Ok(found) => found,
-        Err(error) => return vec![Check::new(NAME, Verdict::Failed, error.message, error.help)],
+        Err(error) => {
+            return vec![Check::new(
+                NAME,
+                CheckStatus::Failed,
+                error.message,
+                error.help,
+            )];
+        }
     };
     let detail = format!("{} at {}", found.describe(), found.executable.display());
     let mut check = Check::ok(NAME, detail);
     if found.free_threaded && found.gil_enabled {
-        check.verdict = Verdict::Warning;
+        check.status = CheckStatus::Warning;
         check.help = Some("remove PYTHON_GIL and -X gil, so that slots run in parallel".to_owned());
     }
     vec![check, extension(&found)]
@@ -78,7 +90,7 @@ fn extension(interpreter: &Interpreter) -> Check {
     const NAME: &str = "extension";
     match interpreter.extension(None) {
         Ok(file) => Check::ok(NAME, file.display().to_string()),
-        Err(error) => Check::new(NAME, Verdict::Failed, error.message, error.help),
+        Err(error) => Check::new(NAME, CheckStatus::Failed, error.message, error.help),
     }
 }
 
@@ -87,7 +99,7 @@ async fn worker(dir: &Path, python: Option<&Path>) -> Check {
     const NAME: &str = "worker";
     match answers(dir, python).await {
         Ok(detail) => Check::ok(NAME, detail),
-        Err((detail, help)) => Check::new(NAME, Verdict::Failed, detail, help),
+        Err((detail, help)) => Check::new(NAME, CheckStatus::Failed, detail, help),
     }
 }
 

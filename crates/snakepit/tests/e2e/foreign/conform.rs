@@ -13,7 +13,7 @@ use crate::support::root;
 #[derive(Debug, Deserialize)]
 struct Check {
     name: String,
-    verdict: String,
+    status: String,
     detail: String,
     help: Option<String>,
 }
@@ -56,7 +56,7 @@ fn the_worker_in_node_conforms() {
     for (name, check) in &checks {
         // JavaScript has no whole numbers beyond 2^53.
         let expected = if name == "values" { "warning" } else { "ok" };
-        assert_eq!(check.verdict, expected, "{check:?}");
+        assert_eq!(check.status, expected, "{check:?}");
     }
     assert!(checks["values"].detail.contains("2^53 + 1"), "{checks:?}");
     assert!(
@@ -92,10 +92,10 @@ fn the_worker_in_the_shell_conforms() {
         "large values",
         "end",
     ] {
-        assert_eq!(checks[name].verdict, "ok", "{checks:#?}");
+        assert_eq!(checks[name].status, "ok", "{checks:#?}");
     }
     // Its tools cannot be cancelled.
-    assert_eq!(checks["cancellation"].verdict, "warning", "{checks:#?}");
+    assert_eq!(checks["cancellation"].status, "warning", "{checks:#?}");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_a_worker_lacks_is_told() {
         "{}/tests/e2e/foreign/hostile.js",
         env!("CARGO_MANIFEST_DIR")
     );
-    for (mode, name, verdict, text) in [
+    for (mode, name, expected, text) in [
         ("exits", "start", "failed", "exited with status 3"),
         ("stubborn", "end", "failed", "after SIGTERM, and was killed"),
         ("good", "unknown tool", "failed", "returned null"),
@@ -145,12 +145,12 @@ fn what_a_worker_lacks_is_told() {
     ] {
         let (status, checks) = conform(&packages, &format!("node {script} {mode}"), &[]);
         let check = &checks[name];
-        assert_eq!(check.verdict, verdict, "{mode}: {checks:#?}");
+        assert_eq!(check.status, expected, "{mode}: {checks:#?}");
         assert!(
             check.detail.contains(text) && check.help.is_some(),
             "{mode}: {check:?}"
         );
-        let failed = checks.values().any(|check| check.verdict == "failed");
+        let failed = checks.values().any(|check| check.status == "failed");
         assert_eq!(status, Some(i32::from(failed)), "{mode}: {checks:#?}");
     }
 }

@@ -98,7 +98,7 @@ fn with_stacks<'c>(
         let alike = (stack.thread, stack.marks, stack.frames.clone());
         if let Some(at) = merged.get(&alike) {
             if size + numbers.size > most {
-                numbers.take_back();
+                numbers.undo();
             } else {
                 size += numbers.size;
             }
@@ -107,7 +107,7 @@ fn with_stacks<'c>(
         }
         let grown = size + numbers.size + stack.encoded_len() + AROUND + COUNT;
         if grown > most {
-            numbers.take_back();
+            numbers.undo();
             numbers.data.truncated += count;
             continue;
         }
@@ -126,7 +126,7 @@ impl<'c, C: Fn(u32) -> Option<&'c Code>> Numbers<'_, C> {
     }
 
     /// Removes the entries that were added for the current stack.
-    fn take_back(&mut self) {
+    fn undo(&mut self) {
         for code in self.added.functions.drain(..) {
             self.functions.remove(&code);
             self.data.functions.pop();

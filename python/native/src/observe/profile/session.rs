@@ -49,13 +49,13 @@ pub(crate) struct Session {
     random: u64,
     samples: u64,
     missed: u64,
-    state: State,
+    state: Phase,
 }
 
 #[derive(Debug)]
-enum State {
+enum Phase {
     Sampling,
-    /// The sampling has ended by itself, and the host has not been told yet.
+    /// The sampling has ended by itself, and the host has not been notified yet.
     Ended {
         after: Duration,
         failure: String,
@@ -108,18 +108,18 @@ impl Session {
             random: number | 1,
             samples: 0,
             missed: 0,
-            state: State::Sampling,
+            state: Phase::Sampling,
         }
     }
 
     /// Returns the time of the next sample or of the end. `None` if the sampling has ended.
     pub(crate) fn due(&self) -> Option<Instant> {
-        matches!(self.state, State::Sampling).then(|| self.next.min(self.end))
+        matches!(self.state, Phase::Sampling).then(|| self.next.min(self.end))
     }
 
     /// Returns whether the sampling has ended by itself.
     pub(crate) const fn has_ended(&self) -> bool {
-        matches!(self.state, State::Ended { .. })
+        matches!(self.state, Phase::Ended { .. })
     }
 
     /// Takes a sample if one is due.
@@ -156,10 +156,10 @@ impl Session {
 
     /// Ends the sampling and returns the data.
     pub(crate) fn finish(&mut self) -> &[u8] {
-        if matches!(self.state, State::Sampling) {
+        if matches!(self.state, Phase::Sampling) {
             self.stop(String::new());
         }
-        if let State::Ended { after, failure } = &self.state {
+        if let Phase::Ended { after, failure } = &self.state {
             let (after, failure) = (*after, failure.clone());
             self.sampler.titles.learn(LAST_NAMES);
             let mut data = parts::data(&self.sampler, self.lines);
@@ -172,17 +172,17 @@ impl Session {
             data.elapsed_us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
             data.hz = self.hz;
             data.failure = failure;
-            self.state = State::Finished(data.encode_to_vec());
+            self.state = Phase::Finished(data.encode_to_vec());
         }
         match &self.state {
-            State::Finished(data) => data,
-            State::Sampling | State::Ended { .. } => &[],
+            Phase::Finished(data) => data,
+            Phase::Sampling | Phase::Ended { .. } => &[],
         }
     }
 
     fn stop(&mut self, failure: String) {
         let after = clock::now().saturating_duration_since(self.began);
-        self.state = State::Ended { after, failure };
+        self.state = Phase::Ended { after, failure };
     }
 
     /// Stops the sampling if most stacks cannot be read: it would cost time for nothing.

@@ -39,12 +39,12 @@ pub(crate) struct Profiler {
     names: Arc<Names>,
     reports: Arc<Reports>,
     slots: Arc<Slots>,
-    state: Mutex<State>,
+    state: Mutex<SamplerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SamplerState {
     questions: VecDeque<(u64, Profile)>,
     running: bool,
     stopped: bool,
@@ -124,7 +124,7 @@ impl Profiler {
 
     fn next(&self, due: Option<Instant>) -> Next {
         let patience = due.map_or(REST, clock::until);
-        let nothing = |state: &mut State| state.questions.is_empty() && !state.stopped;
+        let nothing = |state: &mut SamplerState| state.questions.is_empty() && !state.stopped;
         let waited = self
             .changed
             .wait_timeout_while(self.lock(), patience, nothing);
@@ -196,7 +196,7 @@ impl Profiler {
             .send_long(&[&header.encode()[..], &head].concat());
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SamplerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

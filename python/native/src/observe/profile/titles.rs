@@ -58,7 +58,7 @@ impl Titles {
         let number = u32::try_from(self.list.len()).ok()?;
         let mut name = in_the_system(task);
         if name == self.unnamed {
-            // The interpreter knows names only once somebody has imported `threading`.
+            // The interpreter knows names only once `threading` has been imported.
             let main = task == std::process::id();
             name = if main { "MainThread" } else { "" }.to_owned();
         }

@@ -29,11 +29,11 @@ const TASK: Means = Means {
 pub(crate) struct Table {
     /// Largest number of calls that the host has open on the connection at a time.
     calls: usize,
-    state: Mutex<State>,
+    state: Mutex<TableState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TableState {
     running: HashMap<u64, Entry>,
     /// Ladders of cancelled calls.
     escalations: HashMap<u64, CancelEscalation>,
@@ -97,7 +97,7 @@ impl Table {
     }
 
     /// Takes a call back for the host. Returns `false` if its tool has begun, or the call is over.
-    pub(crate) fn take_back(&self, call: u64) -> bool {
+    pub(crate) fn recall(&self, call: u64) -> bool {
         let mut state = self.lock();
         match state.running.get(&call) {
             Some(entry) if entry.begun => return false,
@@ -145,7 +145,7 @@ impl Table {
     /// Records the descendants of a task's programs before the task is cancelled, while their
     /// parents live.
     pub(crate) fn look_at_programs(&self, call: u64) {
-        let take = |state: &mut State| {
+        let take = |state: &mut TableState| {
             let entry = state.running.get_mut(&call)?;
             Some(std::mem::take(&mut entry.programs))
         };
@@ -297,7 +297,7 @@ impl Table {
         self.lock().running.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TableState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,11 +28,11 @@ pub(crate) struct Work {
     /// Name of its tool, by which the tool is looked up.
     tool: String,
     call: Call,
-    state: Mutex<State>,
+    state: Mutex<TaskState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TaskState {
     /// The error of the call, if it has another cause than an exception of the tool.
     fault: Option<Fault>,
     /// Items of a batch that have not run yet.
@@ -56,7 +56,7 @@ pub(super) fn start(
     let id = call.id;
     // The task copies the context that is set now.
     let _context = InContext::enter(py, call.running())?;
-    let mut state = State::default();
+    let mut state = TaskState::default();
     let made = if kind == Kind::Many {
         state.items = args.to_vec();
         None

@@ -8,12 +8,12 @@ use snakepit_grpc::frame::{HEADER_LEN, STREAM_WINDOW};
 /// The window of one stream.
 #[derive(Debug)]
 pub(crate) struct Window {
-    state: Mutex<State>,
+    state: Mutex<WindowState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct WindowState {
     /// Bytes that may still be sent; negative if a chunk has exceeded it.
     left: i64,
     /// A task of the event loop waits.
@@ -23,7 +23,7 @@ struct State {
 impl Window {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(WindowState {
                 left: STREAM_WINDOW as i64,
                 awaited: false,
             }),
@@ -70,7 +70,7 @@ impl Window {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WindowState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

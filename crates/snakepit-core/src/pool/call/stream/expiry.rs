@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Open, Stage, State, lock};
+use super::{Open, Stage, StreamState, lock};
 use crate::pool::deadlines::Expires;
 
 impl Expires for Mutex<Stage> {
@@ -13,8 +13,10 @@ impl Expires for Mutex<Stage> {
     /// which is foreign code and may stay there; a separate thread then waits for it.
     fn expire(self: Arc<Self>, after: Duration, tasks: &TaskTracker) {
         let taken = match self.try_lock() {
-            Ok(mut free) => Some(free.take(State::Expiring)),
-            Err(TryLockError::Poisoned(free)) => Some(free.into_inner().take(State::Expiring)),
+            Ok(mut free) => Some(free.take(StreamState::Expiring)),
+            Err(TryLockError::Poisoned(free)) => {
+                Some(free.into_inner().take(StreamState::Expiring))
+            }
             Err(TryLockError::WouldBlock) => None,
         };
         if let Some(taken) = taken {
@@ -22,7 +24,7 @@ impl Expires for Mutex<Stage> {
         }
         let own = tasks.clone();
         tasks.spawn_blocking(move || {
-            let taken = lock(&self).take(State::Expiring);
+            let taken = lock(&self).take(StreamState::Expiring);
             time_out(self, taken, after, &own);
         });
     }

@@ -10,7 +10,7 @@ use crate::policy::liveness::{Cause, Evidence, LivenessVerdict};
 use crate::pool::event::Event;
 use crate::pool::foreign;
 use crate::pool::shared::Shared;
-use crate::pool::state::{Effects, HeartbeatChange, HeartbeatState, State};
+use crate::pool::state::{Effects, HeartbeatChange, HeartbeatState, PoolCore};
 use crate::schedule::WorkerKey;
 use crate::worker::Worker;
 
@@ -40,7 +40,7 @@ impl HeartbeatEffects {
     /// Changes the scheduling of the worker. `None` if the worker is unknown, or the round does not
     /// count.
     pub(super) fn begin(
-        state: &mut State,
+        state: &mut PoolCore,
         key: WorkerKey,
         evidence: Evidence,
         verdict: LivenessVerdict,
@@ -83,7 +83,7 @@ impl HeartbeatEffects {
         change: HeartbeatChange,
         latency: Option<Duration>,
     ) {
-        self.tell(shared, change, latency);
+        self.report(shared, change, latency);
         shared.apply(self.effects);
         if let Some(condemned) = self.condemned {
             let kill = condemned.kill(Arc::clone(shared), self.id, self.evidence);
@@ -91,7 +91,7 @@ impl HeartbeatEffects {
         }
     }
 
-    fn tell(&self, shared: &Shared, change: HeartbeatChange, latency: Option<Duration>) {
+    fn report(&self, shared: &Shared, change: HeartbeatChange, latency: Option<Duration>) {
         let (hub, evidence) = (&shared.hub, &self.evidence);
         let (pool, worker) = (|| shared.config.name.clone(), || self.id.clone());
         let (misses, held_seconds) = (evidence.misses, evidence.held.as_secs_f64());

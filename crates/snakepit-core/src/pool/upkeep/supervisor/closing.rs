@@ -38,7 +38,7 @@ impl Supervisor {
                     self.shared.remove(key);
                     let live = self.shared.lock().take_ended(key);
                     if let Some(live) = live {
-                        self.shared.tell_end(&Past::of(&live), &exit, exit.expected);
+                        self.shared.report_end(&Past::of(&live), &exit, exit.expected);
                     }
                 }
                 () = sleep_until(until) => break,
@@ -77,7 +77,8 @@ impl Supervisor {
         for (past, worker) in stops {
             // The worker is gone, so its exit is known.
             let exit = foreign::closed(worker).now_or_never();
-            self.shared.tell_end(&past, &exit.unwrap_or_default(), true);
+            self.shared
+                .report_end(&past, &exit.unwrap_or_default(), true);
         }
         let pool = self.shared.config.name.clone();
         emit!(self.shared.hub, PoolClosed { pool });

@@ -46,7 +46,7 @@ impl Supervisor {
             recycled.flatten()
         };
         if let Some(past) = recycled {
-            self.tell_recycled(past, reason.word(), None);
+            self.report_recycled(past, reason.word(), None);
         }
         // A replacement that is already starting is used.
         self.recycling.adopt(key);

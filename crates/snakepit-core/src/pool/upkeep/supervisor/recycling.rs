@@ -49,7 +49,7 @@ struct Replacement {
 }
 
 impl Replacement {
-    fn tell(&mut self, answer: &Result<WorkerId, RecycleError>) {
+    fn report(&mut self, answer: &Result<WorkerId, RecycleError>) {
         for waiter in self.waiters.drain(..) {
             // The caller may have gone.
             waiter.send(answer.clone()).ok();
@@ -107,7 +107,7 @@ impl Recycling {
 
 impl Supervisor {
     /// Accepts a user's request to replace a worker.
-    pub(super) fn ask(
+    pub(super) fn request_recycle(
         &mut self,
         worker: WorkerId,
         done: oneshot::Sender<Result<WorkerId, RecycleError>>,
@@ -116,7 +116,7 @@ impl Supervisor {
         if let Some(own) = under_way.find(|one| one.old.is_some() && one.name == worker) {
             return own.waiters.push(done);
         }
-        let asked = self.shared.lock().ask_recycle(&worker);
+        let asked = self.shared.lock().request_recycle(&worker);
         let Some(key) = asked else {
             // The caller may have gone.
             done.send(Err(self.unknown(worker))).ok();
@@ -215,9 +215,9 @@ impl Supervisor {
             };
             Past::of(live)
         };
-        self.tell_recycled(past, replacement.reason.word(), replacement_id);
+        self.report_recycled(past, replacement.reason.word(), replacement_id);
         if let Some(id) = replacement_id {
-            replacement.tell(&Ok(id.clone()));
+            replacement.report(&Ok(id.clone()));
         }
         self.recycling.leaving.insert(key, replacement);
         self.drain(key, Instant::now().checked_add(config.recycle.max_drain));
@@ -238,7 +238,7 @@ impl Supervisor {
         };
         match replacement.old.filter(serving) {
             Some(old) => self.leave(old, replacement, Some(id)),
-            None => replacement.tell(&Ok(id.clone())),
+            None => replacement.report(&Ok(id.clone())),
         }
     }
 
@@ -250,7 +250,7 @@ impl Supervisor {
         };
         let worker = replacement.name.clone();
         let (source, name) = (Box::new(error.clone()), worker.clone());
-        replacement.tell(&Err(RecycleError::Failed {
+        replacement.report(&Err(RecycleError::Failed {
             worker: name,
             source,
         }));

@@ -83,7 +83,7 @@ impl Supervisor {
         };
         let age = spare.ready.elapsed();
         self.shared
-            .tell_end(&Past::of_spare(id, age), exit, exit.expected);
+            .report_end(&Past::of_spare(id, age), exit, exit.expected);
         self.missing += 1;
         if !exit.expected {
             let message = format!("spare workers keep dying, the last one: {}", exit.reason);

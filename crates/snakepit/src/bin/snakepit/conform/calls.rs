@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use snakepit::diag::{Check, Verdict};
+use snakepit::diag::{Check, CheckStatus};
 use snakepit::{CallOptions, Error, ErrorCode, Snakepit, ToolError, ToolInfo, Value, args};
 use tokio::time::Instant;
 
@@ -61,7 +61,7 @@ impl<'a> Kit<'a> {
             error => {
                 let detail = format!("{error} ({})", error.code());
                 let help = "answer it with an error of the code SP2001";
-                Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()))
+                Check::new(NAME, CheckStatus::Warning, detail, Some(help.to_owned()))
             }
         }]
     }
@@ -153,7 +153,7 @@ impl<'a> Kit<'a> {
             ),
             Error::Tool(error) if error.type_name.is_empty() => {
                 let detail = "the error has no type".to_owned();
-                Check::new(NAME, Verdict::Warning, detail, Some(HELP.to_owned()))
+                Check::new(NAME, CheckStatus::Warning, detail, Some(HELP.to_owned()))
             }
             Error::Tool(error) => {
                 let traceback = if error.traceback.is_empty() {
@@ -229,7 +229,7 @@ impl<'a> Kit<'a> {
             Ok(_) => {
                 let detail = "a cancelled tool does not end, so its worker was replaced".to_owned();
                 let help = "serve `CancelCall`, and name the capability `cancel`";
-                Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()))
+                Check::new(NAME, CheckStatus::Warning, detail, Some(help.to_owned()))
             }
             Err(error) => failed(NAME, told(&error), "answer calls after a cancellation"),
         }
@@ -265,14 +265,14 @@ const STREAMS: &str = "send one chunk for each value, and end the stream after t
 
 /// Creates a check that has failed.
 pub(super) fn failed(name: &'static str, detail: String, help: &str) -> Check {
-    Check::new(name, Verdict::Failed, detail, Some(help.to_owned()))
+    Check::new(name, CheckStatus::Failed, detail, Some(help.to_owned()))
 }
 
 /// Creates the check that needs a tool which the worker does not have.
 pub(super) fn left_out(name: &'static str, tool: &str, what: &str) -> Check {
     let detail = "not checked".to_owned();
     let help = format!("add a tool {tool} that {what}");
-    Check::new(name, Verdict::Warning, detail, Some(help))
+    Check::new(name, CheckStatus::Warning, detail, Some(help))
 }
 
 /// Describes an error in a phrase, with its code.

@@ -1,6 +1,6 @@
 //! Checks of values: what comes back from `echo` is what was sent.
 
-use snakepit::diag::{Check, Verdict};
+use snakepit::diag::{Check, CheckStatus};
 use snakepit::{Value, args};
 
 use super::calls::{Kit, failed, left_out, told};
@@ -79,7 +79,7 @@ pub(super) async fn check(kit: &Kit<'_>) -> Check {
     }
     let detail = format!("not kept as they were sent: {}", lost.join(", "));
     let help = "use MessagePack (capability `msgpack`) if callers need them";
-    Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()))
+    Check::new(NAME, CheckStatus::Warning, detail, Some(help.to_owned()))
 }
 
 /// Checks a value of some mebibytes.
@@ -98,7 +98,8 @@ pub(super) async fn large(kit: &Kit<'_>) -> Check {
             "send the whole value",
         ),
         Err(error) => {
-            let help = "raise the limits of messages to SNAKEPIT_WORKER_MAX_PAYLOAD and some more";
+            let help =
+                "raise the message size limits of the server above SNAKEPIT_WORKER_MAX_PAYLOAD";
             failed(NAME, told(&error), help)
         }
     }

@@ -21,13 +21,13 @@ pub(super) struct Calls(Arc<Inner>);
 struct Inner {
     /// The input of the executable.
     lines: mpsc::Sender<String>,
-    running: Mutex<HashMap<u64, mpsc::UnboundedSender<Answer>>>,
+    running: Mutex<HashMap<u64, mpsc::UnboundedSender<LineReply>>>,
     description: Description,
     message: pb::DescribeResponse,
 }
 
 /// A line about one call.
-enum Answer {
+enum LineReply {
     Chunk(Json),
     /// The end of a stream.
     End,
@@ -39,7 +39,7 @@ enum Answer {
 struct Running {
     calls: Calls,
     id: u64,
-    answers: mpsc::UnboundedReceiver<Answer>,
+    answers: mpsc::UnboundedReceiver<LineReply>,
 }
 
 impl Drop for Running {
@@ -73,7 +73,7 @@ impl Calls {
         let Some(id) = message.get("id").and_then(Json::as_u64) else {
             return false;
         };
-        let Some(answer) = Answer::read(&mut message) else {
+        let Some(answer) = LineReply::read(&mut message) else {
             return false;
         };
         // An answer to a call that the host has abandoned has no receiver.
@@ -83,7 +83,7 @@ impl Calls {
         true
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, mpsc::UnboundedSender<Answer>>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, mpsc::UnboundedSender<LineReply>>> {
         self.0
             .running
             .lock()
@@ -134,13 +134,13 @@ impl Calls {
     }
 
     /// Sends a message that has no answer.
-    fn tell(&self, message: &Json) {
+    fn send(&self, message: &Json) {
         // Without room the executable reads nothing, and would not notice.
         let _ = self.0.lines.try_send(format!("{message}\n"));
     }
 }
 
-impl Answer {
+impl LineReply {
     fn read(message: &mut Map<String, Json>) -> Option<Self> {
         if let Some(result) = message.remove("result") {
             return Some(Self::Result(result));
@@ -193,9 +193,9 @@ impl WorkerTools for Calls {
             Err(error) => return failed(id, error),
         };
         let result = match running.answers.recv().await {
-            Some(Answer::Result(result)) => result,
-            Some(Answer::Error(error)) => return failed(id, error),
-            Some(Answer::Chunk(_) | Answer::End) => {
+            Some(LineReply::Result(result)) => result,
+            Some(LineReply::Error(error)) => return failed(id, error),
+            Some(LineReply::Chunk(_) | LineReply::End) => {
                 let message = "the program has answered a call as if it were a stream";
                 return failed(id, ToolError::new(ErrorCode::WrongCallKind, message));
             }
@@ -227,13 +227,13 @@ impl WorkerTools for Calls {
 
     fn cancel(&self, call: u64) {
         if self.0.description.cancel && self.running().contains_key(&call) {
-            self.tell(&json!({ "cancel": call }));
+            self.send(&json!({ "cancel": call }));
         }
     }
 
     fn end_session(&self, session: &str) {
         if self.0.description.sessions {
-            self.tell(&json!({ "session_ended": session }));
+            self.send(&json!({ "session_ended": session }));
         }
     }
 }
@@ -248,7 +248,7 @@ async fn next(source: Source) -> Option<(Chunk, Source)> {
         Err(error) => return Some((Err(Box::new(error?)), Err(None))),
     };
     match running.answers.recv().await {
-        Some(Answer::Chunk(chunk)) => {
+        Some(LineReply::Chunk(chunk)) => {
             let mut message = pb::ToolChunk {
                 data: chunk.to_string().into_bytes().into(),
                 ..pb::ToolChunk::default()
@@ -256,9 +256,9 @@ async fn next(source: Source) -> Option<(Chunk, Source)> {
             message.set_encoding(pb::Encoding::Json);
             Some((Ok(message), Ok(Some(running))))
         }
-        Some(Answer::End) => None,
-        Some(Answer::Error(error)) => Some((Err(Box::new(error)), Ok(None))),
-        Some(Answer::Result(_)) => {
+        Some(LineReply::End) => None,
+        Some(LineReply::Error(error)) => Some((Err(Box::new(error)), Ok(None))),
+        Some(LineReply::Result(_)) => {
             let message = "the program has answered a stream as if it were a call";
             let error = ToolError::new(ErrorCode::WrongCallKind, message);
             Some((Err(Box::new(error)), Ok(None)))

@@ -15,7 +15,7 @@ use crate::state::ChangeKind;
 const CROWDED: u128 = 80;
 
 impl Store {
-    pub(super) fn tell_created(&self, id: &SessionId, place: &Place) {
+    pub(super) fn report_created(&self, id: &SessionId, place: &Place) {
         let (session, generation) = (|| id.clone(), place.generation);
         emit!(
             self.events,
@@ -42,7 +42,7 @@ impl Store {
         (live, self.config.max_sessions)
     }
 
-    pub(super) fn tell_accessed(&self, id: &SessionId, place: &Place, access: Access) {
+    pub(super) fn report_accessed(&self, id: &SessionId, place: &Place, access: Access) {
         if access == Access::Touch {
             let (session, generation) = (|| id.clone(), place.generation);
             emit!(
@@ -55,14 +55,14 @@ impl Store {
         }
     }
 
-    pub(super) fn tell_pruned(&self, removed: usize) {
+    pub(super) fn report_pruned(&self, removed: usize) {
         if removed > 0 {
             let (removed, remaining) = (removed as u64, self.fill().0 as u64);
             emit!(self.events, SessionPruned { removed, remaining });
         }
     }
 
-    pub(super) fn tell_ended(&self, live: &LiveSession, why: SessionEnd, now: Nanos) {
+    pub(super) fn report_ended(&self, live: &LiveSession, why: SessionEnd, now: Nanos) {
         let (sessions, limit) = self.fill();
         if self.crowded.load(Ordering::Relaxed) && !is_crowded(sessions, limit) {
             self.crowded.store(false, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Store {
 }
 
 impl Session {
-    pub(super) fn tell_changed(&self, change: ChangeKind, variable: &Arc<str>, version: u64) {
+    pub(super) fn report_changed(&self, change: ChangeKind, variable: &Arc<str>, version: u64) {
         emit!(
             self.store().events,
             VariableChanged {
@@ -114,7 +114,7 @@ impl Session {
 
 /// Events of programs. The session is `None` if the program is global.
 impl Store {
-    pub(super) fn tell_stored(&self, session: Option<&SessionId>, program: &str, bytes: usize) {
+    pub(super) fn report_stored(&self, session: Option<&SessionId>, program: &str, bytes: usize) {
         emit!(
             self.events,
             ProgramStored {
@@ -125,7 +125,7 @@ impl Store {
         );
     }
 
-    pub(super) fn tell_retrieved(&self, session: Option<&SessionId>, program: &str) {
+    pub(super) fn report_retrieved(&self, session: Option<&SessionId>, program: &str) {
         let (session, program) = (|| session.cloned(), || program.into());
         emit!(
             self.events,
@@ -136,7 +136,7 @@ impl Store {
         );
     }
 
-    pub(super) fn tell_deleted(&self, session: Option<&SessionId>, program: &str) {
+    pub(super) fn report_deleted(&self, session: Option<&SessionId>, program: &str) {
         let (session, program) = (|| session.cloned(), || program.into());
         emit!(
             self.events,

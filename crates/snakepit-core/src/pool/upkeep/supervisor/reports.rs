@@ -14,7 +14,7 @@ fn millis(time: Duration) -> u64 {
 
 impl Supervisor {
     /// Reports that all workers are ready for the first time.
-    pub(super) fn tell_complete(&self, workers: usize) {
+    pub(super) fn report_complete(&self, workers: usize) {
         emit!(
             self.shared.hub,
             PoolInitComplete {
@@ -26,7 +26,7 @@ impl Supervisor {
     }
 
     /// Reports that a worker is ready.
-    pub(super) fn tell_started(&self, id: &WorkerId, worker: &dyn Worker) {
+    pub(super) fn report_started(&self, id: &WorkerId, worker: &dyn Worker) {
         let began = self.shared.lock().start_of(id);
         let startup = began.map_or(Duration::ZERO, |began| began.elapsed());
         emit!(
@@ -43,7 +43,7 @@ impl Supervisor {
     }
 
     /// Reports the replacement of a worker, for a reason of `RecycleReason` or because it died.
-    pub(super) fn tell_recycled(
+    pub(super) fn report_recycled(
         &self,
         past: Past,
         reason: &'static str,

@@ -1,4 +1,4 @@
-//! Workers that are held until they have a single call.
+//! Workers that are reserved until they have a single call.
 
 use super::slots::{Grant, WorkerKey};
 use super::{Lost, Scheduler, Vacancy};
@@ -7,43 +7,43 @@ use super::{Lost, Scheduler, Vacancy};
 type Filled<W> = (Vec<(W, Grant)>, Vec<(W, Lost)>);
 
 impl<W> Scheduler<W> {
-    /// Holds the least loaded worker: it gets no further calls for now, and its calls continue.
+    /// Reserves the least loaded worker: it gets no further calls for now, and its calls continue.
     /// `None` if no worker takes calls.
-    pub fn hold(&mut self) -> Option<WorkerKey> {
-        self.slots.hold()
+    pub fn reserve(&mut self) -> Option<WorkerKey> {
+        self.slots.reserve()
     }
 
-    /// Returns true if another worker would be empty sooner than this held one.
+    /// Returns true if another worker would be empty sooner than this reserved one.
     pub fn is_worse(&self, key: WorkerKey) -> bool {
         self.slots.is_worse(key)
     }
 
-    /// Returns true if the worker is still held.
-    pub fn is_held(&self, key: WorkerKey) -> bool {
-        self.slots.is_held(key)
+    /// Returns true if the worker is still reserved.
+    pub fn is_reserved(&self, key: WorkerKey) -> bool {
+        self.slots.is_reserved(key)
     }
 
-    /// Takes a slot of a held worker, if it has no other call.
+    /// Takes a slot of a reserved worker, if it has no other call.
     pub fn take_alone(&mut self, key: WorkerKey) -> Option<Grant> {
         let empty = self.slots.in_use_of(key) == Some(0) && !self.slots.is_paused(key);
-        empty.then(|| self.slots.take_held(key)).flatten()
+        empty.then(|| self.slots.take_reserved(key)).flatten()
     }
 
-    /// Releases a held worker: waiting calls get its slots.
-    pub fn unhold(&mut self, key: WorkerKey) -> Filled<W> {
-        self.slots.unhold(key);
+    /// Releases a reserved worker: waiting calls get its slots.
+    pub fn unreserve(&mut self, key: WorkerKey) -> Filled<W> {
+        self.slots.unreserve(key);
         let mut lost = Vec::new();
         let wakes = std::iter::from_fn(|| self.next(Vacancy::Of(key), &mut lost)).collect();
         (wakes, lost)
     }
 
-    /// Takes a slot of a held worker for a call nested in one of its own calls, which could not end
-    /// without it.
+    /// Takes a slot of a reserved worker for a call nested in one of its own calls, which could not
+    /// end without it.
     pub(super) fn take_nested(&mut self, ancestors: &[Grant]) -> Option<Grant> {
         let mut held = ancestors.iter().filter(|grant| self.slots.holds(grant));
         let held =
-            held.find_map(|grant| self.slots.is_held(grant.worker).then_some(grant.worker))?;
-        self.slots.take_held(held)
+            held.find_map(|grant| self.slots.is_reserved(grant.worker).then_some(grant.worker))?;
+        self.slots.take_reserved(held)
     }
 }
 
@@ -57,8 +57,8 @@ mod tests {
         let mut scheduler = Scheduler::new(10);
         let (key, _) = scheduler.add(2);
         let first = granted(scheduler.acquire(None, || 0));
-        assert_eq!(scheduler.hold(), Some(key));
-        assert_eq!(scheduler.hold(), None, "there is no other one");
+        assert_eq!(scheduler.reserve(), Some(key));
+        assert_eq!(scheduler.reserve(), None, "there is no other one");
         for waiter in [1, 2, 3] {
             assert!(matches!(
                 scheduler.acquire(None, || waiter),
@@ -71,10 +71,10 @@ mod tests {
         let alone = scheduler.take_alone(key).unwrap();
         assert_eq!(scheduler.take_alone(key), None);
         assert!(scheduler.release(alone, None).wake.is_none());
-        let (wakes, lost) = scheduler.unhold(key);
+        let (wakes, lost) = scheduler.unreserve(key);
         let woken: Vec<_> = wakes.iter().map(|(waiter, _)| *waiter).collect();
         assert_eq!((woken, lost.len(), scheduler.queued()), (vec![1, 2], 0, 1));
-        assert!(!scheduler.is_held(key));
+        assert!(!scheduler.is_reserved(key));
         assert_eq!(scheduler.release(wakes[0].1, None).wake.unwrap().0, 3);
         assert_eq!(
             (scheduler.in_use(), scheduler.capacity(), scheduler.active()),
@@ -89,15 +89,15 @@ mod tests {
         let (other, _) = scheduler.add(2);
         let busy = granted(scheduler.acquire(None, || ()));
         let free = if busy.worker == one { other } else { one };
-        assert_eq!(scheduler.hold(), Some(free));
+        assert_eq!(scheduler.reserve(), Some(free));
         assert_eq!(granted(scheduler.acquire(None, || ())).worker, busy.worker);
         assert!(matches!(scheduler.acquire(None, || ()), Acquire::Queued(_)));
-        // A held worker can be retired and removed like any other.
+        // A reserved worker can be retired and removed like any other.
         let retired = scheduler.retire(free);
         assert_eq!(retired.idle, Some(free));
-        assert!(!scheduler.is_held(free) && scheduler.take_alone(free).is_none());
+        assert!(!scheduler.is_reserved(free) && scheduler.take_alone(free).is_none());
         assert!(scheduler.remove(free).is_empty());
-        assert!(scheduler.unhold(free).0.is_empty());
+        assert!(scheduler.unreserve(free).0.is_empty());
         assert_eq!((scheduler.active(), scheduler.capacity()), (1, 2));
     }
 
@@ -106,11 +106,11 @@ mod tests {
         let mut scheduler = Scheduler::new(10);
         let (key, _) = scheduler.add(2);
         let outer = granted(scheduler.acquire(None, || ()));
-        assert_eq!(scheduler.hold(), Some(key));
-        let mut ask = SlotRequest::new(None);
+        assert_eq!(scheduler.reserve(), Some(key));
+        let mut request = SlotRequest::new(None);
         let ancestors = [outer];
-        ask.ancestors = &ancestors;
-        let inner = granted(scheduler.ask(&ask, || ()));
+        request.ancestors = &ancestors;
+        let inner = granted(scheduler.request(&request, || ()));
         assert_eq!(scheduler.in_use_of(key), Some(2));
         assert!(scheduler.release(inner, None).wake.is_none());
         assert!(scheduler.release(outer, None).wake.is_none());
