@@ -156,7 +156,7 @@ impl Bare {
         let host = runtime.block_on(async {
             let server = BridgeServer::new(HostState::new(HostStateConfig::new())?);
             let serving = server.serve_abstract(&name, &ServeOptions::new()).await?;
-            Ok::<_, Box<dyn std::error::Error>>(serving)
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(serving)
         })?;
         let config = &kind.command;
         let mut command = Command::new(&config.program);

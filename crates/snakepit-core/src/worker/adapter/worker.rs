@@ -134,8 +134,8 @@ impl Worker for AdaptedWorker {
         self.inner.recall(slot, call).await
     }
 
-    async fn give_back(&self) {
-        self.inner.give_back().await;
+    async fn recall_all(&self) {
+        self.inner.recall_all().await;
     }
 
     async fn memory(&self) -> Option<u64> {

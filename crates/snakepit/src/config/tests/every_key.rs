@@ -145,7 +145,7 @@ fn pool(builder: &PoolBuilder) -> Value {
             add(json!(command));
             add(json!({ "command": words }));
         }
-        Source::Profile(_) => {}
+        Source::Profile(_) | Source::Factory(_) => {}
     }
     pool
 }

@@ -122,7 +122,7 @@ fn the_worker_on_grpcio_conforms_with_a_ready_file_and_with_a_log_line() {
             "streams",
             "end",
         ] {
-            assert_eq!(checks[name].verdict, "ok", "{ready}: {checks:#?}");
+            assert_eq!(checks[name].status, "ok", "{ready}: {checks:#?}");
         }
     }
 }
