@@ -84,6 +84,7 @@ def _loop(state: _State) -> asyncio.AbstractEventLoop:
         asyncio.set_event_loop(loop)
         _watch_forks()
         # Imported now: when it is needed, imports may be impossible.
+        from . import task_stacks as task_stacks
     return loop
 
 

@@ -1,4 +1,8 @@
 //! Adapters: what they reject, convert and describe, in every kind of call.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic like the test"
+)]
 
 use std::sync::Arc;
 

@@ -154,7 +154,7 @@ impl Inner {
     pub(super) fn register_tools(
         &self,
         request: pb::RegisterToolsRequest,
-        worker: Option<WorkerId>,
+        worker: Option<&WorkerId>,
     ) -> pb::RegisterToolsResponse {
         let session = request.session_id.clone();
         let asked: Vec<String> = request.tools.iter().map(|tool| tool.name.clone()).collect();
@@ -177,7 +177,7 @@ impl Inner {
     fn try_register(
         &self,
         request: pb::RegisterToolsRequest,
-        known: Option<WorkerId>,
+        known: Option<&WorkerId>,
     ) -> Result<Vec<String>, Fault> {
         if request.worker_id.len() > MAX_WORKER {
             let message = format!("the worker's id has more than {MAX_WORKER} bytes");
@@ -195,7 +195,7 @@ impl Inner {
             .collect();
         let own = self.state.tools().list(Some(session.id()));
         let taken: Vec<String> = own.into_iter().map(|info| info.name).collect();
-        let worker = match &known {
+        let worker = match known {
             Some(known) => Arc::from(known.as_str()),
             None => Arc::from(request.worker_id),
         };

@@ -220,7 +220,8 @@ impl BridgeService for BridgeServer {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let worker = peer::process(&request).and_then(|process| self.worker(process));
         Ok(Response::new(
-            self.inner.register_tools(request.into_inner(), worker),
+            self.inner
+                .register_tools(request.into_inner(), worker.as_ref()),
         ))
     }
 

@@ -56,7 +56,7 @@ async fn a_profile_of_ones_own_has_sessions_host_tools_registry_and_containment(
     let failed = many[1].as_ref().unwrap_err();
     assert!(failed.to_string().starts_with("TypeError"), "{failed}");
     let stream = snakepit.execute_stream::<i64>("add", args! {}).await;
-    let error = stream.err().expect("it has no streams");
+    let error = stream.expect_err("it has no streams");
     assert_eq!(error.code(), ErrorCode::WrongCallKind);
     let session = snakepit
         .sessions()

@@ -32,8 +32,8 @@ pub(super) enum Kind {
     Size,
     Text { pattern: Option<String> },
     Words(Vec<(String, String)>),
-    List(Box<Kind>),
-    Map(Box<Kind>),
+    List(Box<Self>),
+    Map(Box<Self>),
     Table(Vec<Key>),
 }
 

@@ -22,7 +22,6 @@ json.dump([schema.is_valid(document) for document in job['documents']], sys.stdo
 
 /// Returns for each file whether the schema accepts it. `None` without Python and `jsonschema`,
 /// which is an error in continuous integration (`CI=true`).
-#[expect(clippy::print_stderr, reason = "a skipped test prints its reason")]
 fn accepted(files: &[String]) -> Option<Vec<bool>> {
     let python = std::env::var("SNAKEPIT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let documents: Vec<Value> = files

@@ -65,7 +65,11 @@ fn every_block_of_the_page_works() {
 
     let file = dir.join("snakepit.toml");
     let inherit = format!("inherit_env = [\"NODE_*\"]\nenv = {{ NODE_PATH = {packages:?} }}\n");
-    std::fs::write(&file, only("toml") + &inherit).unwrap();
+    let [own, original] = <[String; 2]>::try_from(blocks(&page, "toml")).unwrap();
+    std::fs::write(&file, original).unwrap();
+    let config = format!("{:?}", snakepit::Config::load(&file).unwrap());
+    assert!(config.contains("runtime: Original"), "{config}");
+    std::fs::write(&file, own + &inherit).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let snakepit = Snakepit::builder()
