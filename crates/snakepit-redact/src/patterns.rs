@@ -35,10 +35,13 @@ pub(super) fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the tests compile every pattern")
 }
 
-/// Returns `true` for a name and its value, as in `token_type=bearer max_tokens=4096`.
+/// Returns `true` for a name and its value, as in `token_type=bearer max_tokens=4096`. The `=` that
+/// pad a token may precede punctuation.
 fn is_pair(word: &str) -> bool {
     let pair = word.split_once('=');
-    pair.is_some_and(|(name, value)| is_path(name) && !value.trim_start_matches('=').is_empty())
+    pair.is_some_and(|(name, value)| {
+        is_path(name) && value.starts_with(|c: char| c.is_ascii_alphanumeric())
+    })
 }
 
 /// Adds the spans of secrets, which may overlap. Returns the state of the last value if it may
@@ -54,7 +57,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
         if hints.has(kind) {
             let values = pattern.captures_iter(text);
             let values = values.filter_map(|found| found.name("value"));
-            let values = values.filter(|value| !is_pair(value.as_str()));
+            let values = values.filter(|value| kind != hints::BEARER || !is_pair(value.as_str()));
             spans.extend(values.map(|value| value.range()));
         }
     }

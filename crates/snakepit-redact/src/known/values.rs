@@ -174,9 +174,10 @@ impl Ends {
             .map(|form| form.iter().rev().copied().collect());
         let reversed: BTreeSet<Vec<u8>> = reversed.collect();
         let backwards = automaton_of(&reversed)?;
+        let depths = Depths::of(&reversed, &backwards);
         Some(Self {
             depths: Depths::of(forms, automaton),
-            backwards: (backwards.clone(), Depths::of(&reversed, &backwards)),
+            backwards: (backwards, depths),
         })
     }
 }
