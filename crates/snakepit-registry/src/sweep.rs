@@ -199,7 +199,7 @@ pub(crate) fn sweep(
     // Their hosts start no more processes, so one look serves all runs that have none.
     let birth = Deadline::after(BIRTH.min(budget));
     let mut around = Surroundings::read(birth, table)?;
-    dead.sort_by_key(|id| !around.has(*id));
+    dead.sort_by_cached_key(|id| !around.has(*id));
     for (at, &id) in dead.iter().enumerate() {
         // There may be very many directories without processes.
         if deadline.passed() && !around.has(id) {
