@@ -7,6 +7,10 @@ use std::fs;
 /// counted.
 const MOST: usize = 4096;
 
+/// Maximum number of generations from a process to the leader that it belongs to.
+#[cfg(feature = "command")]
+const GENERATIONS: usize = 256;
+
 /// Sums a number over a process, its descendants, its process group and its session. `None` if the
 /// process itself no longer has such a number.
 ///
@@ -30,7 +34,21 @@ pub(crate) fn members(pid: u32) -> Vec<u32> {
 /// Returns true if `other` is a process, or belongs to it.
 #[cfg(feature = "command")]
 pub(crate) fn has(pid: u32, other: u32) -> bool {
-    other == pid || members(pid).contains(&other)
+    leaders(other).any(|leader| leader == pid)
+}
+
+/// Returns a process and those to which it belongs, the nearest first: its ancestors, and the
+/// leaders of the groups and sessions of all of them.
+#[cfg(feature = "command")]
+pub(crate) fn leaders(pid: u32) -> impl Iterator<Item = u32> {
+    leaders_of(pid, read)
+}
+
+#[cfg(feature = "command")]
+fn leaders_of(pid: u32, read: impl Fn(u32) -> Option<Kin>) -> impl Iterator<Item = u32> {
+    let line = std::iter::successors(read(pid), move |one| read(one.parent)).take(GENERATIONS);
+    // Its own id also if it is gone by now.
+    std::iter::once(pid).chain(line.flat_map(|one| [one.pid, one.group, one.session]))
 }
 
 /// The relations of a process.
@@ -47,8 +65,11 @@ fn processes() -> Vec<Kin> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| kin(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
-        .collect()
+    pids.filter_map(read).collect()
+}
+
+fn read(pid: u32) -> Option<Kin> {
+    kin(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 fn kin(pid: u32, stat: &str) -> Option<Kin> {
@@ -128,6 +149,13 @@ mod tests {
                 &[21, 22, 24]
             };
             assert_eq!(found, expected);
+            #[cfg(feature = "command")]
+            {
+                let read = |pid| all.iter().find(|one| one.pid == pid).copied();
+                let belongs = |pid: &u32| leaders_of(*pid, read).any(|leader| leader == 20);
+                let found: Vec<u32> = all.iter().map(|one| one.pid).filter(belongs).collect();
+                assert_eq!(found, [&[20], expected].concat());
+            }
         }
     }
 }

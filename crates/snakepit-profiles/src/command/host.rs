@@ -52,6 +52,7 @@ pub(super) struct Host {
 pub(super) struct Entry {
     workers: Workers,
     process: u32,
+    worker: WorkerId,
 }
 
 fn lock(workers: &Workers) -> MutexGuard<'_, HashMap<u32, WorkerId>> {
@@ -102,6 +103,7 @@ impl Door {
         Entry {
             workers: Arc::clone(&self.workers),
             process,
+            worker: worker.clone(),
         }
     }
 }
@@ -125,15 +127,21 @@ impl Open {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(&self.workers).remove(&self.process);
+        let mut workers = lock(&self.workers);
+        // A newer worker may have the same process id.
+        if workers.get(&self.process) == Some(&self.worker) {
+            workers.remove(&self.process);
+        }
     }
 }
 
 /// Returns the worker to whose processes this one belongs.
 fn worker_of(workers: &Workers, process: u32) -> Option<WorkerId> {
-    let workers = lock(workers).clone();
-    let mut workers = workers.into_iter();
-    workers.find_map(|(leader, worker)| tree::has(leader, process).then_some(worker))
+    let leaders: Vec<u32> = tree::leaders(process).collect();
+    let workers = lock(workers);
+    leaders
+        .iter()
+        .find_map(|leader| workers.get(leader).cloned())
 }
 
 fn path(run: &Run) -> PathBuf {
@@ -145,4 +153,23 @@ fn path(run: &Run) -> PathBuf {
 fn name(run: &Run) -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("snakepit-{}-h{number}", run.registry().run_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_worker_removes_no_newer_one_with_its_process_id() {
+        let door = Door::default();
+        let process = std::process::id();
+        let (first, second) = (WorkerId::from("first"), WorkerId::from("second"));
+        let ended = door.enter(process, &first);
+        assert_eq!(worker_of(&door.workers, process), Some(first));
+        let entry = door.enter(process, &second);
+        drop(ended);
+        assert_eq!(worker_of(&door.workers, process), Some(second));
+        drop(entry);
+        assert_eq!(worker_of(&door.workers, process), None);
+    }
 }
