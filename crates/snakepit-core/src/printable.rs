@@ -46,9 +46,8 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Returns the beginning of a text, at most `limit` bytes of it. A text that is cut ends with `…`
-/// behind them: where a text of a worker is masked, a part of a known secret before a cut is found
-/// by this mark.
+/// Returns the first bytes of a text, at most `limit`, followed by `…` if the text is longer. The
+/// mark shows the masking of a worker's texts where a known secret may be cut.
 pub fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
         return Cow::Borrowed(text);

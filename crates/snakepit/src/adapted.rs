@@ -6,8 +6,8 @@ use snakepit_core::worker::{AdaptedProfile, Adapter};
 
 use crate::{PoolConfig, WorkerProfile};
 
-/// Applies an adapter to the workers of a profile. Its times of commands are settings of the pool,
-/// unless the pool has others.
+/// Applies an adapter to the workers of a profile. The adapter's timeout for a command becomes the
+/// timeout of the tool of that name, unless the settings of the pool contain one.
 pub(crate) fn apply(
     adapter: Arc<dyn Adapter>,
     config: &mut PoolConfig,
