@@ -66,6 +66,7 @@ struct Group {
     /// The group's place in the registry. `None` once the leader is reaped, since its process id
     /// may then belong to another process. Dropping it kills the group.
     registration: Mutex<Option<Arc<Registration>>>,
+    worker: WorkerId,
     pid: u32,
     /// True if the group may outlive its host.
     independent: AtomicBool,
@@ -124,6 +125,7 @@ impl Process {
         let (tail, drains) = output::drain(worker, stdout, stderr, log, known);
         let group = Arc::new(Group {
             registration: Mutex::new(Some(Arc::new(registration))),
+            worker: worker.clone(),
             pid: spawned.pid,
             independent: AtomicBool::new(false),
             cause: Mutex::new(None),
@@ -287,7 +289,7 @@ impl Process {
         if let Some(registration) = lock(&self.group.registration).as_ref()
             && let Err(error) = registration.terminate()
         {
-            tracing::debug!(%error, "SIGTERM could not be sent to a worker");
+            tracing::debug!(worker = %self.group.worker, %error, "SIGTERM could not be sent to a worker");
         }
     }
 
@@ -308,6 +310,7 @@ impl Process {
             if tokio::time::timeout(grace, self.exited()).await.is_err() {
                 let pid = self.pid();
                 tracing::warn!(
+                    worker = %self.group.worker,
                     pid,
                     ?grace,
                     "a worker did not end after SIGTERM, and is killed"

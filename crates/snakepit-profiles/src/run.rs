@@ -301,6 +301,13 @@ fn log_sweep(report: &SweepReport) {
             tracing::warn!(run = %run.run_id, problem, "the sweep of a run is incomplete");
         }
     }
+    if report.unfinished > 0 {
+        let runs = report.unfinished;
+        tracing::warn!(
+            runs,
+            "there was no time to sweep some runs of dead hosts; the next sweep continues"
+        );
+    }
 }
 
 #[cfg(test)]
@@ -345,5 +352,22 @@ mod tests {
         assert_eq!(runs(), 1);
         let _ = two.close().expect("it closes");
         assert_eq!(runs(), 0);
+    }
+
+    #[test]
+    fn a_sweep_without_time_for_all_runs_is_logged() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        for (unfinished, expected) in [(0, false), (3, true)] {
+            let log = std::fs::File::create(&path).expect("a file");
+            let subscriber = tracing_subscriber::fmt().with_writer(log).finish();
+            let report = SweepReport {
+                unfinished,
+                ..SweepReport::default()
+            };
+            tracing::subscriber::with_default(subscriber, || log_sweep(&report));
+            let log = std::fs::read_to_string(&path).expect("a log");
+            assert_eq!(log.contains("some runs of dead hosts"), expected, "{log}");
+        }
     }
 }

@@ -14,8 +14,9 @@ use snakepit_registry::Containment;
 /// Settings of workers that are started by a command. Everything but the program has a default.
 ///
 /// In the arguments, `{socket}`, `{ready_file}`, `{host}`, `{worker}` and `{slots}` are replaced by
-/// what the variables of the same meaning contain; see `docs/foreign-workers.md`. `{threads}` is a
-/// number of threads for that many calls: a server must accept more streams than there are slots.
+/// the values of the corresponding variables; see `docs/foreign-workers.md`. `{threads}` is
+/// replaced by the number of threads that a server needs: one for each slot, and two more for pings
+/// and telemetry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default = "CommandConfig::without_program", deny_unknown_fields)]
 #[non_exhaustive]

@@ -257,7 +257,7 @@ fn command(
     // An argument of the settings has precedence.
     let added = added
         .iter()
-        .filter(|(name, _)| !config.args.iter().any(|arg| arg == name));
+        .filter(|(name, _)| !config.args.iter().any(|arg| is_option(arg, name)));
     let added: Vec<String> = added
         .flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()])
         .collect();
@@ -276,4 +276,27 @@ fn command(
     environment.extend(ours.map(|(name, value)| (name.into(), value.into())));
     spec.env = environment.into_iter().collect();
     spec
+}
+
+/// Returns `true` for the option of this name, with or without its value.
+fn is_option(arg: &str, name: &str) -> bool {
+    let rest = arg.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_recognised_with_and_without_its_value() {
+        for (arg, expected) in [
+            ("--port", true),
+            ("--port=5000", true),
+            ("--ports", false),
+            ("port", false),
+        ] {
+            assert_eq!(is_option(arg, "--port"), expected, "{arg}");
+        }
+    }
 }

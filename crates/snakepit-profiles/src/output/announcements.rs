@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-/// Receivers of the rest of a line that begins with a known text. Dropping a receiver removes it.
+/// The sender for the rest of each line that contains a known text. Nothing is sent once the
+/// receiver is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Announcements {
     prefix: Arc<str>,
@@ -12,13 +13,14 @@ pub(super) struct Announcements {
 }
 
 impl Announcements {
-    /// Passes on what follows `prefix` in a line.
+    /// Creates a sender of what follows `prefix` in a line.
     pub(super) fn new(prefix: &str, way: mpsc::Sender<String>) -> Self {
         let prefix = prefix.into();
         Self { prefix, way }
     }
 
-    /// Passes on the rest of a line if it has the prefix. What has no room is dropped.
+    /// Sends what follows the prefix in a line. Drops it if the line has no prefix, or if the
+    /// channel is full.
     pub(super) fn take(&self, line: &str) {
         if !self.way.is_closed()
             && let Some((_, rest)) = line.split_once(&*self.prefix)

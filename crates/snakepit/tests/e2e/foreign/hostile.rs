@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::{packages, start};
 use crate::cli_support::command;
 use crate::support::{LONG, root};
+use crate::worker_life::Log;
 
 /// Returns a pool of one worker that behaves like this.
 fn pool(packages: &Path, mode: &[&str]) -> PoolBuilder {
@@ -271,17 +272,25 @@ async fn workers_that_end_or_hang_are_replaced() {
     assert_eq!(error.code(), ErrorCode::CallTimeout, "{error:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn nothing_is_left_of_a_worker_that_ignores_sigterm_or_starts_a_daemon() {
     let Some(packages) = packages() else { return };
+    let log = Log::default();
+    let _guard = log.listen();
     let pool_of = |mode| {
         pool(&packages, &[mode]).configure(|config| config.stop_grace = Duration::from_millis(200))
     };
     let snakepit = start(pool_of("stubborn")).await;
     let pid: u32 = snakepit.execute("pid", ()).await.unwrap();
+    let id = snakepit.workers()[0].id.to_string();
     let report = timeout(LONG, snakepit.shutdown()).await.unwrap();
     assert!(report.leftover.is_empty(), "{report:?}");
     gone(pid).await;
+    let killed = log.lines("did not end after SIGTERM");
+    assert!(
+        killed.len() == 1 && killed[0].contains(&format!("worker={id} ")),
+        "{killed:?}"
+    );
     let snakepit = start(pool_of("daemon")).await;
     let daemon: u32 = snakepit.execute("act", ()).await.unwrap();
     assert!(Path::new(&format!("/proc/{daemon}")).exists());
