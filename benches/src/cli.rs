@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn names_choose_and_unknown_ones_are_refused() {
-        assert_eq!(choose(&[]).unwrap().len(), 17);
+        assert_eq!(choose(&[]).unwrap().len(), 18);
         assert_eq!(choose(&["many".into()]).unwrap()[0].name, "many");
         let error = choose(&["manny".into()]).unwrap_err().to_string();
         assert!(

@@ -72,8 +72,8 @@ pub(super) struct Place {
     pub(super) since: Option<Instant>,
     /// The last call here is known to be in the connection, so that another one may follow.
     sent: bool,
-    /// The call that has the slot was called back while it was ahead of its turn.
-    called_back: bool,
+    /// The call that has the slot was recalled while it was ahead of its turn.
+    recalled: bool,
     /// Turns of cancelled calls that are not over: nothing is sent behind them.
     cancelled: Vec<u32>,
     ahead: VecDeque<Ahead>,
@@ -85,7 +85,7 @@ pub(super) struct Ahead {
     turn: u32,
     number: u64,
     call: CallId,
-    called_back: bool,
+    recalled: bool,
     session: Option<SessionId>,
     bytes: usize,
 }
@@ -94,7 +94,7 @@ impl Place {
     /// Starts the next turn: the slot is taken, or given back.
     pub(super) fn take(&mut self) -> u32 {
         self.turn = self.next();
-        (self.since, self.sent, self.called_back) = (None, false, false);
+        (self.since, self.sent, self.recalled) = (None, false, false);
         self.cancelled.clear();
         self.turn
     }
@@ -130,7 +130,7 @@ impl Place {
 
 impl Ahead {
     const fn recall(&mut self, slot: Slot) -> (Slot, CallId) {
-        self.called_back = true;
+        self.recalled = true;
         (slot, self.call)
     }
 }
@@ -191,7 +191,7 @@ impl<W> Scheduler<W> {
             .is_some_and(|place| place.has(grant))
     }
 
-    /// Calls back the calls behind a call that is to be cancelled. Nothing more is sent there
+    /// Recalls the calls behind a call that is to be cancelled. Nothing more is sent there
     /// before that call is over.
     pub fn recall_behind(&mut self, grant: Grant) -> Vec<(Slot, CallId)> {
         let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
@@ -207,7 +207,7 @@ impl<W> Scheduler<W> {
         behind.map(|one| one.recall(grant.slot)).collect()
     }
 
-    /// Calls back all calls ahead of their turn in the slots of a worker, except those that were
+    /// Recalls all calls ahead of their turn in the slots of a worker, except those that were
     /// called back before. The caller must have ensured that no more are sent.
     pub fn recall(&mut self, key: WorkerKey) -> Vec<(Slot, CallId)> {
         let Some(entry) = self.slots.entry_mut(key) else {
@@ -215,18 +215,18 @@ impl<W> Scheduler<W> {
         };
         let mut calls = Vec::new();
         for (slot, place) in (0..).map(Slot).zip(&mut entry.places) {
-            let ahead = place.ahead.iter_mut().filter(|one| !one.called_back);
+            let ahead = place.ahead.iter_mut().filter(|one| !one.recalled);
             calls.extend(ahead.map(|one| one.recall(slot)));
         }
         calls
     }
 
-    /// Returns true if the call of this grant was called back while it was ahead of its turn.
+    /// Returns true if the call of this grant was recalled while it was ahead of its turn.
     pub fn is_recalled(&self, grant: Grant) -> bool {
         self.slots.place(grant).is_some_and(|place| {
             let at = place.position(grant);
-            let behind = at.is_some_and(|at| place.ahead[at].called_back);
-            behind || (place.has(grant) && place.called_back)
+            let behind = at.is_some_and(|at| place.ahead[at].recalled);
+            behind || (place.has(grant) && place.recalled)
         })
     }
 
@@ -267,7 +267,7 @@ impl<W> Scheduler<W> {
             turn,
             number,
             call: CallId::next(),
-            called_back: false,
+            recalled: false,
             session: waiting.session,
             bytes: waiting.bytes,
         };
@@ -289,7 +289,7 @@ impl<W> Scheduler<W> {
         let gone = if place.has(grant) {
             let next = place.ahead.pop_front();
             if let Some(next) = &next {
-                (place.turn, place.called_back) = (next.turn, next.called_back);
+                (place.turn, place.recalled) = (next.turn, next.recalled);
                 released.passed_on = true;
             }
             next

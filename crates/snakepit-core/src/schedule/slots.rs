@@ -197,8 +197,8 @@ impl Slots {
         true
     }
 
-    /// Holds the least loaded worker, even one without a free slot; its calls continue. Paused ones
-    /// come last: their resumption cannot be predicted.
+    /// Reserves the least loaded worker, even one without a free slot; its calls continue. Paused
+    /// ones come last: their resumption cannot be predicted.
     pub(crate) fn reserve(&mut self) -> Option<WorkerKey> {
         let active = (0_u32..).zip(&self.entries);
         let active = active.filter(|(_, entry)| entry.state == EntryState::Active);
@@ -209,7 +209,7 @@ impl Slots {
         Some(WorkerKey { index, generation })
     }
 
-    /// Releases a held worker.
+    /// Ends the reservation of a worker.
     pub(crate) fn unreserve(&mut self, key: WorkerKey) {
         if self.is_reserved(key) {
             self.entries[key.index as usize].state = EntryState::Active;
@@ -217,7 +217,7 @@ impl Slots {
         }
     }
 
-    /// Returns true if another worker would be empty sooner than this held one.
+    /// Returns true if another worker would be empty sooner than this reserved one.
     pub(crate) fn is_worse(&self, key: WorkerKey) -> bool {
         let Some(held) = self.entry(key) else {
             return false;
@@ -230,7 +230,7 @@ impl Slots {
         waits && active.any(|one| !one.paused && (held.paused || one.in_use == 0))
     }
 
-    /// Takes a slot of a held worker.
+    /// Takes a slot of a reserved worker.
     pub(crate) fn take_reserved(&mut self, key: WorkerKey) -> Option<Grant> {
         let free = self.is_reserved(key) && !self.entry(key)?.free.is_empty();
         free.then(|| self.grant(key.index))

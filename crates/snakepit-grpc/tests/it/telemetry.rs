@@ -135,7 +135,7 @@ fn budgets_leave_out_what_is_too_much() {
     );
     assert_eq!(
         (read.message.len(), read.level),
-        (8192, tracing::Level::WARN)
+        (8192 + "…".len(), tracing::Level::WARN)
     );
     log["message"] = json!("x".repeat(16 << 10));
     assert_eq!(read_json(3, &log).unwrap_err(), Malformed);

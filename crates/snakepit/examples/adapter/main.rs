@@ -1,4 +1,4 @@
-//! An adapter around Python workers: `cargo run --example adapter`
+//! An adapter around Python workers: `cargo run --features command --example adapter`
 #![expect(clippy::print_stdout, reason = "it shows the results")]
 
 mod images;

@@ -27,6 +27,8 @@ struct CommandKeys {
     _slots: Option<u16>,
     #[serde(rename = "ready")]
     _ready: Option<String>,
+    #[serde(rename = "runtime")]
+    _runtime: Option<String>,
 }
 
 /// Tables in which the defaults fill unset keys; any other table replaces that of the defaults.

@@ -30,7 +30,7 @@ impl Lease {
         shared.tasks.spawn_on(task, &shared.runtime)
     }
 
-    /// Calls back the calls behind the lease's call, which is about to be cancelled. Nothing more
+    /// Recalls the calls behind the lease's call, which is about to be cancelled. Nothing more
     /// is sent there before it is over.
     pub(super) fn recall_behind(&self) -> Option<JoinHandle<()>> {
         let shared = self.shared();

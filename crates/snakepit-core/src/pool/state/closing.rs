@@ -19,7 +19,7 @@ impl PoolCore {
         self.closing = true;
         let further = Further {
             failed: Some((self.scheduler.drain_queue(), error)),
-            recalls: self.call_all_back(),
+            recalls: self.recall_all(),
             ..Further::default()
         };
         Effects {

@@ -15,7 +15,7 @@ pub(crate) struct Recall {
 }
 
 impl PoolCore {
-    /// Calls back the calls that were sent ahead to a worker. The caller has ensured that no more
+    /// Recalls the calls that were sent ahead to a worker. The caller has ensured that no more
     /// are sent.
     pub(super) fn recall(&mut self, key: WorkerKey) -> Option<Recall> {
         let live = self.workers.get(key).filter(|live| live.ahead)?;
@@ -24,7 +24,7 @@ impl PoolCore {
         (!calls.is_empty()).then_some(Recall { worker, calls })
     }
 
-    /// Calls back the calls behind the one that has this grant of `worker`. Nothing more is sent
+    /// Recalls the calls behind the one that has this grant of `worker`. Nothing more is sent
     /// there before it is over.
     pub(crate) fn recall_behind(
         &mut self,
@@ -36,8 +36,8 @@ impl PoolCore {
         (!calls.is_empty()).then_some(Recall { worker, calls })
     }
 
-    /// Calls back the calls that were sent ahead to all workers.
-    pub(super) fn call_all_back(&mut self) -> Vec<Recall> {
+    /// Recalls the calls that were sent ahead to all workers.
+    pub(super) fn recall_all(&mut self) -> Vec<Recall> {
         let keys: Vec<_> = self.workers.iter().map(|(key, _)| key).collect();
         let all = keys.into_iter();
         all.filter_map(|key| self.recall(key)).collect()

@@ -188,7 +188,7 @@ fn one_that_comes_back_has_its_old_place() {
 }
 
 #[test]
-fn what_is_called_back_stays_so_when_its_turn_comes_and_nothing_follows_a_cancelled_call() {
+fn what_is_recalled_stays_so_when_its_turn_comes_and_nothing_follows_a_cancelled_call() {
     let (mut scheduler, key, front) = quick(1, 9);
     let (_, one) = scheduler.sent(front).expect("it is quick");
     let (_, two) = scheduler.sent(one).expect("it is quick");
