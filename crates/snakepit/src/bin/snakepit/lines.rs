@@ -3,6 +3,7 @@
 
 mod calls;
 mod description;
+mod reply;
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use snakepit::grpc::{WorkerChunks, WorkerTools};
 use snakepit::{ErrorCode, ToolError};
 use snakepit_grpc::pb;
 use tokio::sync::mpsc;
 
 use super::description::Description;
+use super::reply::LineReply;
 
 /// The calls that are running. Cheap to clone.
 #[derive(Clone)]
@@ -24,15 +25,6 @@ struct Inner {
     running: Mutex<HashMap<u64, mpsc::UnboundedSender<LineReply>>>,
     description: Description,
     message: pb::DescribeResponse,
-}
-
-/// A line about one call.
-enum LineReply {
-    Chunk(Json),
-    /// The end of a stream.
-    End,
-    Result(Json),
-    Error(ToolError),
 }
 
 /// One running call. Dropping it forgets the call.
@@ -65,20 +57,14 @@ impl Calls {
         }))
     }
 
-    /// Takes a line of the executable. Returns false if it is no message.
+    /// Takes a line of the executable. Returns false if it is no answer to a call.
     pub(super) fn take(&self, line: &str) -> bool {
-        let Ok(Json::Object(mut message)) = serde_json::from_str(line) else {
-            return false;
-        };
-        let Some(id) = message.get("id").and_then(Json::as_u64) else {
-            return false;
-        };
-        let Some(answer) = LineReply::read(&mut message) else {
+        let Some((id, reply)) = LineReply::read(line) else {
             return false;
         };
         // An answer to a call that the host has abandoned has no receiver.
         if let Some(receiver) = self.running().get(&id) {
-            let _ = receiver.send(answer);
+            let _ = receiver.send(reply);
         }
         true
     }
@@ -137,33 +123,6 @@ impl Calls {
     fn send(&self, message: &Json) {
         // Without room the executable reads nothing, and would not notice.
         let _ = self.0.lines.try_send(format!("{message}\n"));
-    }
-}
-
-impl LineReply {
-    fn read(message: &mut Map<String, Json>) -> Option<Self> {
-        if let Some(result) = message.remove("result") {
-            return Some(Self::Result(result));
-        }
-        if let Some(chunk) = message.remove("chunk") {
-            return Some(Self::Chunk(chunk));
-        }
-        if message
-            .get("end")
-            .is_some_and(|end| end == &Json::Bool(true))
-        {
-            return Some(Self::End);
-        }
-        let error = message.remove("error")?;
-        let entry = |name: &str| error.get(name).and_then(Json::as_str).map(str::to_owned);
-        let message = entry("message").or_else(|| error.as_str().map(str::to_owned));
-        let message = message.unwrap_or_else(|| error.to_string());
-        let code = entry("code").and_then(|code| ErrorCode::parse(&code));
-        let mut told = ToolError::new(code.unwrap_or(ErrorCode::ToolRaised), message);
-        told.type_name = entry("type").unwrap_or_default();
-        told.traceback = entry("traceback").unwrap_or_default();
-        told.help = entry("help").unwrap_or_default();
-        Some(Self::Error(told))
     }
 }
 
