@@ -114,6 +114,12 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         self.info().gil_reenabled_by.clone()
     }
 
+    /// Returns the worker without its [`Adapter`]. `None` if it has none. The pool's own calls,
+    /// which are health checks and warm-ups, go to it.
+    fn unadapted(&self) -> Option<Arc<dyn Worker>> {
+        None
+    }
+
     /// Runs one call in `slot`. The future must not resolve before the tool has returned or the
     /// worker is gone, because the pool then reuses the slot.
     async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError>;

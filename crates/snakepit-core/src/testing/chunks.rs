@@ -36,6 +36,11 @@ impl ScriptedWorker {
             let rest = futures_util::stream::once(silence).filter_map(std::future::ready);
             return Ok(Box::pin(first.chain(rest)));
         }
+        if &*request.tool == "deaf" {
+            let first = futures_util::stream::iter([Ok(request.args)]);
+            let silence = futures_util::stream::pending();
+            return Ok(Box::pin(first.chain(silence)));
+        }
         if &*request.tool == "behind_later" {
             let tool = "behind".into();
             let outcome = async move { self.guarded(Request { tool, ..request }).await };

@@ -16,7 +16,8 @@ pub use profile::AdaptedProfile;
 /// Checks and conversions around the calls of workers of any profile; [`AdaptedProfile`] applies
 /// them. Arguments and results are typed by [`Payload::decode`] and [`Payload::encode`].
 ///
-/// The methods run on the host for every attempt of a call, so they must be fast and must not
+/// The methods run on the host for every attempt of a caller's call, not for health checks and
+/// warm-ups, so they must be fast and must not
 /// block. A panic in one fails its call only.
 ///
 /// ```
@@ -83,8 +84,7 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The reason why the result cannot be used. Without a code of its own it has
-    /// [`ErrorCode::ToolRaised`]. In a stream it is the last item, which the caller receives once
-    /// the tool has ended.
+    /// [`ErrorCode::ToolRaised`]. In a stream it is the last item, and the tool is cancelled.
     fn process_response(&self, _tool: &str, response: Payload) -> ToolResult<Payload> {
         Ok(response)
     }

@@ -14,7 +14,7 @@ use crate::value::Payload;
 pub type ItemResult = Result<Payload, CallError>;
 
 /// The chunks of one streaming call as a worker delivers them. The stream ends after the last chunk
-/// or after the first error; only then is the slot free.
+/// or after the first error other than [`CallError::Rejected`]; only then is the slot free.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Payload, CallError>> + Send>>;
 
 /// The reason why one call failed, as known by the worker's side.
@@ -24,6 +24,9 @@ pub enum CallError {
     /// The tool failed, or the worker rejected the call.
     #[error(transparent)]
     Tool(Box<ToolError>),
+    /// The host rejects a chunk of a stream whose tool still runs. The pool cancels the call.
+    #[error(transparent)]
+    Rejected(Box<ToolError>),
     /// A payload is larger than the limit; nothing was sent.
     #[error("{direction} of {size} bytes is larger than the limit of {limit} bytes")]
     TooLarge {
@@ -52,7 +55,7 @@ impl Error {
     /// Converts a worker's error into a call's error.
     pub fn from_call(error: CallError, worker: &WorkerId) -> Self {
         match error {
-            CallError::Tool(error) => Self::Tool(error),
+            CallError::Tool(error) | CallError::Rejected(error) => Self::Tool(error),
             CallError::TooLarge {
                 direction,
                 size,

@@ -5,15 +5,17 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use snakepit_core::call::CallOptions;
 use snakepit_core::error::{Error, ErrorCode, ToolError};
 use snakepit_core::host_tools::{ToolFailure, ToolResult};
-use snakepit_core::pool::Pool;
+use snakepit_core::pool::{HealthState, Pool};
 use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::value::Payload;
 use snakepit_core::worker::{AdaptedProfile, Adapter, ToolInfo};
+use tokio::time::{Instant, sleep};
 
 use crate::support::{LONG, balanced, config, payload};
 
@@ -23,7 +25,11 @@ struct Numbers;
 
 impl Adapter for Numbers {
     fn supported_commands(&self) -> Option<Vec<String>> {
-        Some(["echo", "count", "fail"].map(str::to_owned).to_vec())
+        Some(
+            ["echo", "count", "fail", "deaf"]
+                .map(str::to_owned)
+                .to_vec(),
+        )
     }
 
     fn describe(&self, tool: &mut ToolInfo) {
@@ -145,11 +151,52 @@ async fn a_rejected_chunk_is_the_last_item_and_ends_an_endless_tool() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tool_that_does_not_end_after_a_rejected_chunk_holds_neither_caller_nor_slot() {
+    let pool = pool(&[]).await;
+    let options = CallOptions::new();
+    let stream = pool.execute_stream("deaf", payload(100), &options).await;
+    let mut stream = stream.unwrap();
+    let began = Instant::now();
+    let (code, _) = rejected(stream.next().await.unwrap());
+    assert_eq!(code, ErrorCode::HostToolPanicked);
+    assert!(stream.next().await.is_none());
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // The worker is killed and replaced, since the tool ignores its cancellation.
+    let again = pool.execute("echo", payload(1), &options).await;
+    assert_eq!(again.unwrap().decode::<u64>().unwrap(), 3);
+    assert_eq!((pool.status().restarts, pool.status().errors), (1, 1));
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_checks_and_warm_ups_pass_the_adapter_and_calls_of_their_tools_do_not() {
+    let inner = ScriptedProfile::new(1);
+    inner.set_tools(&["echo", "load"]);
+    inner.set_health_checks(&["health"]);
+    let profile = Arc::new(AdaptedProfile::new(
+        Arc::new(inner.clone()),
+        Arc::new(Numbers),
+    ));
+    let mut config = config(1);
+    config.warm_up = Some("load".to_owned());
+    let pool = Pool::start(config, profile).unwrap();
+    pool.await_all_ready(LONG).await.unwrap();
+    sleep(2 * LONG).await;
+    let workers = pool.workers();
+    let health = workers[0].health.as_ref().unwrap();
+    assert_eq!(health.state, HealthState::Healthy);
+    for tool in ["load", "health"] {
+        let called = pool.execute(tool, payload(1), &CallOptions::new()).await;
+        assert_eq!(rejected(called).0, ErrorCode::UnknownTool, "{tool}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tools_are_described_by_the_adapter() {
     for (own, expected) in [
         (&["echo", "nap"][..], &["echo"][..]),
         // A worker that does not describe itself.
-        (&[], &["echo", "count", "fail"]),
+        (&[], &["echo", "count", "fail", "deaf"]),
     ] {
         let tools = pool(own).await.tools();
         let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout};
 
 use super::behind;
@@ -49,7 +50,10 @@ impl Drain for Vec<ItemResult> {
 impl Drain for ChunkStream {
     async fn drain(mut self) -> Result<(), CallError> {
         while let Some(chunk) = self.next().await {
-            chunk?;
+            match chunk {
+                Ok(_) | Err(CallError::Rejected(_)) => consume_budget().await,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -102,7 +106,12 @@ pub(super) fn cancel(
             match ended.await {
                 Some(
                     Ok(())
-                    | Err(CallError::Tool(_) | CallError::TooLarge { .. } | CallError::NotBegun),
+                    | Err(
+                        CallError::Tool(_)
+                        | CallError::Rejected(_)
+                        | CallError::TooLarge { .. }
+                        | CallError::NotBegun,
+                    ),
                 ) => {
                     let (worker, id) = (Arc::clone(lease.worker()), lease.id().clone());
                     let after = began.elapsed();

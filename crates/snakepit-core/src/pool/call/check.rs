@@ -58,7 +58,9 @@ async fn run(shared: &Arc<Shared>, mut lease: Box<Lease>, checks: &[Arc<str>]) -
         request.deadline = limits.call.map(|(at, _)| at);
         request.chain = lease.chain(&CallChain::default());
         let call = request.call;
-        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
+        let worker = Arc::clone(lease.worker());
+        let worker = worker.unadapted().unwrap_or(worker);
+        let future = worker.call(lease.slot(), request);
         match InFlight::new(lease, call, future).run(&limits, check).await {
             Ok(Some(answered)) => (_, lease) = answered.into_parts(),
             Ok(None) | Err(Error::WorkerDied { .. }) => return None,

@@ -314,10 +314,15 @@ impl Stream for ReplyStream {
             mut journal,
             ..
         } = *open;
-        let mut lease = call.take();
         let result = match ended {
-            Err(error) => Err(lease.fail(error)),
+            // Its tool still runs.
+            Err(CallError::Rejected(error)) => {
+                call.abandon(Outcome::Error);
+                Err(Error::Tool(error))
+            }
+            Err(error) => Err(call.take().fail(error)),
             Ok(()) => {
+                let mut lease = call.take();
                 journal.progress.ended = Some(lease.finish(Outcome::Ok));
                 Ok(())
             }

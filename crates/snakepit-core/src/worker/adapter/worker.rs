@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use futures_util::stream::Fuse;
 
 use super::{Adapter, prepared, processed};
 use crate::call::Request;
@@ -21,12 +20,6 @@ use crate::worker::{
     WorkerInfo,
 };
 
-/// Time for a tool whose chunks the adapter rejects to end.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Number of chunks that one poll drops, so that a worker that sends without pause blocks nothing.
-const DROPPED_AT_ONCE: usize = 64;
-
 /// A worker of which an adapter checks and converts the calls.
 #[derive(Debug)]
 pub(super) struct AdaptedWorker {
@@ -38,11 +31,6 @@ pub(super) struct AdaptedWorker {
 }
 
 impl AdaptedWorker {
-    /// Returns true if calls of this tool pass unchanged: it is a health check of the worker.
-    fn passes(&self, tool: &str) -> bool {
-        self.info.health_checks.iter().any(|check| check == tool)
-    }
-
     /// Returns the arguments that the worker receives.
     fn prepare(&self, tool: &str, args: &Payload) -> Result<Payload, CallError> {
         if let Some(supported) = &self.supported
@@ -71,14 +59,15 @@ impl Worker for AdaptedWorker {
         self.inner.gil_reenabled_by()
     }
 
+    fn unadapted(&self) -> Option<Arc<dyn Worker>> {
+        let inner = self.inner.unadapted();
+        Some(inner.unwrap_or_else(|| Arc::clone(&self.inner)))
+    }
+
     async fn call(self: Arc<Self>, slot: Slot, mut request: Request) -> Result<Payload, CallError> {
-        let inner = Arc::clone(&self.inner);
-        if self.passes(&request.tool) {
-            return inner.call(slot, request).await;
-        }
         request.args = self.prepare(&request.tool, &request.args)?;
         let tool = Arc::clone(&request.tool);
-        let result = inner.call(slot, request).await;
+        let result = Arc::clone(&self.inner).call(slot, request).await;
         self.process(&tool, result)
     }
 
@@ -88,14 +77,13 @@ impl Worker for AdaptedWorker {
         mut request: Request,
     ) -> Result<ChunkStream, CallError> {
         request.args = self.prepare(&request.tool, &request.args)?;
-        let (tool, call) = (Arc::clone(&request.tool), request.call);
+        let tool = Arc::clone(&request.tool);
         let chunks = Arc::clone(&self.inner).stream(slot, request).await?;
         Ok(Box::pin(Processed {
-            chunks: chunks.fuse(),
+            chunks,
             worker: self,
             tool,
-            call,
-            failure: None,
+            rejected: false,
         }))
     }
 
@@ -187,39 +175,28 @@ impl Worker for AdaptedWorker {
     }
 }
 
-/// Chunks that the adapter converts. After a failure of the adapter the call is cancelled and the
-/// rest is dropped, because the slot is free only when the tool has ended.
+/// Chunks that the adapter converts, up to the first that it rejects.
 struct Processed {
-    chunks: Fuse<ChunkStream>,
+    chunks: ChunkStream,
     worker: Arc<AdaptedWorker>,
     tool: Arc<str>,
-    call: CallId,
-    failure: Option<CallError>,
+    /// The adapter has rejected a chunk. The pool cancels the call and drops the rest.
+    rejected: bool,
 }
 
 impl Stream for Processed {
     type Item = ItemResult;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        for _ in 0..DROPPED_AT_ONCE {
-            let chunk = ready!(self.chunks.poll_next_unpin(cx));
-            return Poll::Ready(match chunk {
-                None => self.failure.take().map(Err),
-                // The death of the worker takes precedence over the failure of the adapter.
-                Some(Err(error @ CallError::Died { .. })) => Some(Err(error)),
-                Some(Err(error)) => Some(Err(self.failure.take().unwrap_or(error))),
-                Some(Ok(_)) if self.failure.is_some() => continue,
-                Some(Ok(chunk)) => match self.worker.process(&self.tool, Ok(chunk)) {
-                    Err(error) => {
-                        self.worker.inner.cancel(self.call, GRACE);
-                        self.failure = Some(error);
-                        continue;
-                    }
-                    processed => Some(processed),
-                },
-            });
+        let chunk = ready!(self.chunks.poll_next_unpin(cx));
+        let Some(Ok(chunk)) = chunk else {
+            return Poll::Ready(chunk);
+        };
+        if self.rejected {
+            return Poll::Ready(Some(Ok(chunk)));
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        let processed = processed(&*self.worker.adapter, &self.tool, chunk);
+        self.rejected = processed.is_err();
+        Poll::Ready(Some(processed.map_err(CallError::Rejected)))
     }
 }

@@ -100,10 +100,12 @@ async fn ready(
     let (name, time, stacks) = (context.worker.clone(), context.timeout, context.stacks);
     let worker = profile.start(context).await?;
     // Called here, where a panic in it is a failed start.
-    let info = worker.info();
+    let _ = worker.info();
     let Some(tool) = warm_up else {
         return Ok(worker);
     };
+    let plain = worker.unadapted().unwrap_or_else(|| Arc::clone(&worker));
+    let info = plain.info();
     if !may_have(info, &tool) {
         let error = unknown(&tool, &info.tools);
         foreign::stop(&*worker, Duration::ZERO).await;
@@ -112,7 +114,7 @@ async fn ready(
     let unfit = |message: String| StartError::new(ErrorCode::StartFailed, message);
     let args = Payload::encode(&()).map_err(|error| unfit(error.to_string()))?;
     let request = Request::new(Arc::clone(&tool), args);
-    let called = Arc::clone(&worker).call(Slot(0), request);
+    let called = Arc::clone(&plain).call(Slot(0), request);
     let start = match timeout_at(until, foreign::Guarded(called, "call")).await {
         Ok(Ok(_)) => return Ok(worker),
         Ok(Err(error)) => {
@@ -120,7 +122,7 @@ async fn ready(
                 "warm-up `{tool}` of worker `{name}` failed: {error}"
             ));
             match error {
-                CallError::Tool(error) => {
+                CallError::Tool(error) | CallError::Rejected(error) => {
                     // Rejected before any code of the tool ran: it would be rejected again.
                     start.permanent = error.type_name.is_empty();
                     start.tool_error = Some(error);
