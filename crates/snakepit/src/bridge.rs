@@ -50,11 +50,15 @@ impl PoolGateway {
         options.metadata = (!call.metadata.is_empty()).then(|| Arc::new(call.metadata.clone()));
         let pools = self.whole.upgrade().map(|whole| whole.pools());
         let pools = pools.unwrap_or_default();
-        if let Some(peer) = &call.peer {
-            // A tool that a worker has registered. All workers of its pool have it.
-            if let Some(pool) = pools.into_iter().find(|pool| has(pool, peer)) {
-                return Ok((pool, options));
+        if let Some(peer) = &call.peer
+            && call.peer_is_worker
+        {
+            // A tool that a worker has registered. All workers of its pool have it, also after its
+            // end.
+            if let Some(pool) = pools.iter().find(|pool| is_of(peer, pool)) {
+                return Ok((pool.clone(), options));
             }
+        } else if let Some(peer) = &call.peer {
             let tool = &call.tool;
             let message =
                 format!("`{peer}`, which has tool `{tool}`, is not a worker of this host");
@@ -72,10 +76,10 @@ impl PoolGateway {
     }
 }
 
-/// Returns true if the pool has a worker of this name.
-fn has(pool: &PoolHandle, worker: &str) -> bool {
-    let workers = pool.raw().workers();
-    workers.iter().any(|it| it.id.as_str() == worker)
+/// Returns true if this worker is or was one of the pool: its id is the pool's name and a number.
+fn is_of(worker: &str, pool: &PoolHandle) -> bool {
+    let named = worker.rsplit_once('-');
+    named.is_some_and(|(name, _)| name == pool.name().as_str())
 }
 
 #[async_trait]

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use prost::Message;
 use snakepit_core::events::{TraceContext, TraceState};
 use snakepit_core::host_tools::ToolCall;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 use super::deadline;
+use super::status::from_tool;
+use crate::budget::Budget;
 
 /// Header of the caller's span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/)
 /// defines it.
@@ -67,6 +70,19 @@ impl Caller {
     pub(super) fn limit(&self, own: usize) -> usize {
         let limit = self.limit.map(|limit| limit.saturating_sub(AROUND));
         limit.map_or(own, |limit| limit.min(own))
+    }
+
+    /// Returns a function that answers the request, but fails if the whole answer is larger than
+    /// the caller accepts, or than `own`.
+    pub(super) fn within<M: Message>(
+        &self,
+        own: usize,
+    ) -> impl FnOnce(M) -> Result<Response<M>, Status> + use<M> {
+        let mut budget = Budget::new(self.limit.map_or(own, |limit| limit.min(own)));
+        move |answer| {
+            budget.take(answer.encoded_len()).map_err(from_tool)?;
+            Ok(Response::new(answer))
+        }
     }
 
     /// Copies the caller into a call of a host tool.

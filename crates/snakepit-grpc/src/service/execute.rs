@@ -223,16 +223,19 @@ impl Prepared {
         if timeout == Some(Duration::ZERO) {
             return Err(late());
         }
-        let peer = match self.served {
-            Served::Remote(registered) => registered.map(|it| it.worker),
+        let registered = match self.served {
+            Served::Remote(registered) => registered,
             Served::Local => None,
         };
+        let peer_is_worker = registered.as_ref().is_some_and(|it| it.known_worker);
+        let peer = registered.map(|it| it.worker);
         Ok(GatewayCall {
             session: self.session,
             tool: self.tool,
             args: self.args,
             timeout,
             peer,
+            peer_is_worker,
             metadata: self.metadata,
             trace: self.caller.trace,
             trace_state: self.caller.trace_state,

@@ -73,6 +73,9 @@ pub struct GatewayCall {
     /// The peer that has registered this tool for the session, by the name that it chose. `None`
     /// for a tool of the host's own pools.
     pub peer: Option<Arc<str>>,
+    /// `true` if that peer is a worker of the host and `peer` its id. Another peer may choose the
+    /// same name.
+    pub peer_is_worker: bool,
     /// Metadata that the client sent with the call.
     pub metadata: Metadata,
     /// The client's span, from the header `traceparent`.

@@ -199,18 +199,18 @@ impl Inner {
             Some(known) => Arc::from(known.as_str()),
             None => Arc::from(request.worker_id),
         };
-        let names = self
+        let changes = self
             .peers
             .register(&session, &worker, tools.clone(), &taken, known.is_some())
             .map_err(|error| Box::new(error.into()))?;
-        tools.retain(|tool| names.contains(&tool.name));
+        tools.retain(|tool| changes.contains_key(&tool.name));
         if let Some(gateway) = &self.gateway
             && let Err(error) = gateway.register_tools(&session, &worker, &tools)
         {
-            self.peers.remove(&session, &names);
+            self.peers.undo(&session, changes);
             return Err(error);
         }
-        Ok(names)
+        Ok(changes.into_keys().collect())
     }
 }
 

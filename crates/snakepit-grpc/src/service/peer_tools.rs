@@ -1,6 +1,6 @@
 //! The tools that peers have registered, by session.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use snakepit_core::host_tools::RegisterError;
@@ -27,7 +27,17 @@ const MAX_DESCRIPTION: usize = 16 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct Registered {
     pub(super) worker: Arc<str>,
+    /// `true` if that peer is a worker of the host; others may choose any name.
+    pub(super) known_worker: bool,
     pub(super) tool: Arc<PeerTool>,
+}
+
+/// The registration of one tool.
+#[derive(Debug)]
+pub(super) struct Change {
+    new: Arc<PeerTool>,
+    /// The tool that it replaces, if any.
+    previous: Option<Registered>,
 }
 
 /// The tools that peers have registered. They are dropped with their session.
@@ -43,8 +53,8 @@ struct OfSession {
 }
 
 impl PeerTools {
-    /// Registers these tools and returns their names, without those that tools of the host have
-    /// (`taken`). A worker of the host (`known_worker`) replaces what others have registered,
+    /// Registers these tools, without those whose names tools of the host have (`taken`), and
+    /// returns what has changed, by name. A worker of the host (`known_worker`) replaces what others have registered,
     /// because all workers of a pool register the same tools.
     ///
     /// # Errors
@@ -56,9 +66,9 @@ impl PeerTools {
         tools: Vec<PeerTool>,
         taken: &[String],
         known_worker: bool,
-    ) -> Result<Vec<String>, RegisterError> {
+    ) -> Result<BTreeMap<String, Change>, RegisterError> {
         let generation = session.generation();
-        let mut names = Vec::new();
+        let mut changes = BTreeMap::new();
         {
             let mut sessions = self.lock();
             let known = sessions
@@ -67,7 +77,6 @@ impl PeerTools {
             let none = BTreeMap::new();
             let known = known.map_or(&none, |it| &it.tools);
             let new = checked(tools, known, taken, known_worker)?;
-            names.extend(new.keys().cloned());
             let of_session = sessions.entry(session.id().clone()).or_default();
             if of_session.generation != generation {
                 *of_session = OfSession {
@@ -75,9 +84,14 @@ impl PeerTools {
                     tools: BTreeMap::new(),
                 };
             }
-            for (name, tool) in new {
-                let worker = worker.clone();
-                of_session.tools.insert(name, Registered { worker, tool });
+            for (name, new) in new {
+                let registered = Registered {
+                    worker: worker.clone(),
+                    known_worker,
+                    tool: Arc::clone(&new),
+                };
+                let previous = of_session.tools.insert(name.clone(), registered);
+                changes.insert(name, Change { new, previous });
             }
         }
         // A session that ended before the insertion has called `forget` already, so it is called
@@ -86,7 +100,7 @@ impl PeerTools {
             self.forget(session.id(), generation);
             RegisterError::Session(error)
         })?;
-        Ok(names)
+        Ok(changes)
     }
 
     /// Returns the tool of this name.
@@ -94,12 +108,12 @@ impl PeerTools {
         self.lock().get(session)?.tools.get(name).cloned()
     }
 
-    /// Returns the tools that a peer has registered for a session.
+    /// Returns the tools that a worker of the host has registered for a session.
     pub(super) fn of_worker(&self, session: &SessionId, worker: &str) -> Vec<Arc<PeerTool>> {
         let sessions = self.lock();
         let tools = sessions.get(session).into_iter();
         let tools = tools.flat_map(|it| it.tools.values());
-        let own = tools.filter(|it| &*it.worker == worker);
+        let own = tools.filter(|it| it.known_worker && &*it.worker == worker);
         own.map(|it| Arc::clone(&it.tool)).collect()
     }
 
@@ -108,12 +122,23 @@ impl PeerTools {
         self.lock().get(session).map_or(0, |it| it.tools.len())
     }
 
-    /// Drops the named tools of a session.
-    pub(super) fn remove(&self, session: &Session, names: &[String]) {
+    /// Takes a registration back: the tools that it replaced are there again.
+    pub(super) fn undo(&self, session: &Session, changes: BTreeMap<String, Change>) {
         let mut sessions = self.lock();
         let of_session = sessions.get_mut(session.id());
-        if let Some(it) = of_session.filter(|it| it.generation == session.generation()) {
-            it.tools.retain(|name, _| !names.contains(name));
+        let Some(it) = of_session.filter(|it| it.generation == session.generation()) else {
+            return;
+        };
+        for (name, Change { new, previous }) in changes {
+            // Another peer may have replaced it meanwhile.
+            let own = |it: &Registered| Arc::ptr_eq(&it.tool, &new);
+            if !it.tools.get(&name).is_some_and(own) {
+                continue;
+            }
+            match previous {
+                Some(previous) => it.tools.insert(name, previous),
+                None => it.tools.remove(&name),
+            };
         }
     }
 
@@ -160,8 +185,10 @@ fn checked(
     let mut new = BTreeMap::new();
     let limit = MAX_TOOLS;
     let mut refused = None;
-    if known.len() + tools.len() > limit {
-        let usage = known.len();
+    let taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
+    let is_new = |tool: &&PeerTool| !known.contains_key(&tool.name) && !taken.contains(&*tool.name);
+    let usage = known.len();
+    if usage + tools.iter().filter(is_new).count() > limit {
         return Err(RegisterError::TooMany { usage, limit });
     }
     for mut tool in tools {
@@ -169,7 +196,7 @@ fn checked(
         check_metadata(&tool)?;
         tool.description = super::status::shortened(&tool.description, MAX_DESCRIPTION);
         let name = tool.name.clone();
-        if taken.contains(&name) {
+        if taken.contains(&*name) {
             refused.get_or_insert(name);
             continue;
         }
@@ -257,11 +284,8 @@ mod tests {
         let taken = ["e".to_owned()];
         let named_e_f = named(&["e", "f"]);
         let names = tools.register(&session, &worker, named_e_f, &taken, false);
-        assert_eq!(
-            names.unwrap(),
-            ["f"],
-            "a name of a host tool refuses no other"
-        );
+        let names: Vec<_> = names.unwrap().into_keys().collect();
+        assert_eq!(names, ["f"], "a name of a host tool refuses no other");
         assert_eq!(&*tools.get(session.id(), "b").unwrap().worker, "w");
     }
 
@@ -270,10 +294,51 @@ mod tests {
         let (tools, session) = (PeerTools::default(), session());
         for worker in ["w-0", "w-1", "w-1"].map(Arc::from) {
             let names = tools.register(&session, &worker, named(&["a"]), &[], true);
-            assert_eq!(names.unwrap(), ["a"]);
+            assert!(names.unwrap().into_keys().eq(["a"]));
             assert_eq!(tools.of_worker(session.id(), &worker).len(), 1);
         }
         assert!(tools.of_worker(session.id(), "w-0").is_empty());
+    }
+
+    #[test]
+    fn a_peer_with_the_name_of_a_worker_is_none() {
+        let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("main-7"));
+        tools
+            .register(&session, &worker, named(&["a"]), &[], false)
+            .unwrap();
+        assert!(tools.of_worker(session.id(), "main-7").is_empty());
+        assert!(!tools.get(session.id(), "a").unwrap().known_worker);
+    }
+
+    #[test]
+    fn an_undone_registration_leaves_the_tools_that_it_replaced() {
+        let (tools, session) = (PeerTools::default(), session());
+        let [one, two, three] = ["w-0", "w-1", "w-2"].map(Arc::from);
+        let register = |worker: &Arc<str>, names: &[&str]| {
+            let changes = tools.register(&session, worker, named(names), &[], true);
+            changes.unwrap()
+        };
+        register(&one, &["a", "b"]);
+        let changes = register(&two, &["a", "b", "c"]);
+        register(&three, &["b"]);
+        tools.undo(&session, changes);
+        let worker = |name| tools.get(session.id(), name).map(|it| it.worker);
+        let workers = ["a", "b", "c"].map(worker);
+        assert_eq!(workers, [Some(one), Some(three), None]);
+    }
+
+    #[test]
+    fn tools_that_replace_others_or_are_refused_do_not_count() {
+        let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("w"));
+        let names: Vec<String> = (0..=MAX_TOOLS).map(|n| format!("t{n}")).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let taken = &names[MAX_TOOLS..];
+        for _ in 0..2 {
+            let changes = tools.register(&session, &worker, named(&all), taken, true);
+            assert_eq!(changes.unwrap().len(), MAX_TOOLS);
+        }
+        let error = tools.register(&session, &worker, named(&["x"]), taken, true);
+        assert!(matches!(error, Err(RegisterError::TooMany { .. })));
     }
 
     #[test]

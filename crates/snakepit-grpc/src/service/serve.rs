@@ -89,7 +89,9 @@ pub struct ServeOptions {
     /// Token that clients on Unix and abstract sockets must send as well, although only processes
     /// of this user can connect; `None` by default. [`BridgeServer::serve_tcp`] has its own.
     pub token: Option<Token>,
-    /// Further tokens, each for clients that may use certain sessions only; none by default.
+    /// Further tokens, each for clients that may use certain sessions only; none by default. They
+    /// limit nobody on a Unix or abstract socket without [`token`](Self::token): its clients need
+    /// no token, and all of them may use all sessions, whatever token they send.
     pub clients: Vec<(Token, Scope)>,
 }
 

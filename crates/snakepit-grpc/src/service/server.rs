@@ -21,7 +21,8 @@ type RpcResult<T> = Result<Response<T>, Status>;
 /// Serves the state of a host to gRPC clients, and with a [`Gateway`] the tools of its workers.
 /// Cheap to clone.
 ///
-/// [`serve_unix`](Self::serve_unix) and [`serve_tcp`](Self::serve_tcp) serve it on a socket.
+/// [`serve_unix`](Self::serve_unix), [`serve_abstract`](Self::serve_abstract),
+/// [`serve_tcp`](Self::serve_tcp) and `serve_tls` (with the feature `tls`) serve it on a socket.
 #[derive(Clone)]
 pub struct BridgeServer {
     pub(super) inner: Arc<Inner>,
@@ -127,9 +128,10 @@ impl BridgeService for BridgeServer {
         request: Request<pb::InitializeSessionRequest>,
     ) -> RpcResult<pb::InitializeSessionResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
+        let fits = Caller::of(&request).within(self.max_message);
         self.inner
             .initialize_session(request.into_inner())
-            .map(Response::new)
+            .and_then(fits)
     }
 
     async fn cleanup_session(
@@ -147,9 +149,8 @@ impl BridgeService for BridgeServer {
         request: Request<pb::GetSessionRequest>,
     ) -> RpcResult<pb::GetSessionResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
-        self.inner
-            .get_session(request.into_inner())
-            .map(Response::new)
+        let fits = Caller::of(&request).within(self.max_message);
+        self.inner.get_session(request.into_inner()).and_then(fits)
     }
 
     async fn heartbeat(
@@ -230,9 +231,10 @@ impl BridgeService for BridgeServer {
         request: Request<pb::GetExposedElixirToolsRequest>,
     ) -> RpcResult<pb::GetExposedElixirToolsResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
+        let fits = Caller::of(&request).within(self.max_message);
         self.inner
             .exposed_tools(&request.into_inner().session_id)
-            .map(Response::new)
+            .and_then(fits)
     }
 
     async fn execute_elixir_tool(
@@ -273,8 +275,11 @@ impl BridgeService for BridgeServer {
         ))
     }
 
-    async fn describe(&self, _: Request<pb::DescribeRequest>) -> RpcResult<pb::DescribeResponse> {
-        Ok(Response::new(self.inner.describe()))
+    async fn describe(
+        &self,
+        request: Request<pb::DescribeRequest>,
+    ) -> RpcResult<pb::DescribeResponse> {
+        Caller::of(&request).within(self.max_message)(self.inner.describe())
     }
 
     async fn register_variable(
@@ -357,9 +362,8 @@ impl BridgeService for BridgeServer {
         request: Request<pb::GetProgramRequest>,
     ) -> RpcResult<pb::GetProgramResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
-        self.inner
-            .get_program(&request.into_inner())
-            .map(Response::new)
+        let fits = Caller::of(&request).within(self.max_message);
+        self.inner.get_program(&request.into_inner()).and_then(fits)
     }
 
     async fn delete_program(
@@ -377,8 +381,9 @@ impl BridgeService for BridgeServer {
         request: Request<pb::ListProgramsRequest>,
     ) -> RpcResult<pb::ListProgramsResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
+        let fits = Caller::of(&request).within(self.max_message);
         self.inner
             .list_programs(&request.into_inner())
-            .map(Response::new)
+            .and_then(fits)
     }
 }

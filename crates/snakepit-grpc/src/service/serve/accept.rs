@@ -186,8 +186,9 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                     };
                     let client = clients.add(process, &accounts.share, &stopping);
                     let (known, gone) = (client.known.clone(), client.gone.clone());
-                    let (leave, overdue) =
-                        (client.leave.clone(), overdue(client, stopping.clone()));
+                    let leave = client.leave.clone();
+                    let strange = still_strange(known.clone(), leave.clone());
+                    let overdue = overdue(client, stopping.clone());
                     let counted = accounts.clone();
                     let service = guard.clone().connection(peer, known.clone(), counted);
                     let builder = builder(&options, &tasks);
@@ -204,6 +205,7 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                         tokio::select! {
                             () = connection => {}
                             () = stranger(known, patience) => {}
+                            () = strange => {}
                             () = gone.cancelled() => {}
                             () = overdue => {}
                             () = accounts.requests.stalled(Account::is_incomplete) => {}
@@ -232,6 +234,15 @@ async fn stranger(known: CancellationToken, patience: Option<Duration>) {
             tracing::debug!("a connection without a valid request is closed");
         }
         _ => std::future::pending().await,
+    }
+}
+
+/// Resolves when a client shall leave that has not made a valid request: its TLS handshake, or the
+/// beginning of its HTTP/2, may never come.
+async fn still_strange(known: CancellationToken, leave: CancellationToken) {
+    leave.cancelled().await;
+    if known.is_cancelled() {
+        std::future::pending().await
     }
 }
 

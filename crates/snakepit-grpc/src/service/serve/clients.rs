@@ -18,7 +18,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 /// 1. the oldest of those that have not made a valid request;
 /// 2. else the one that has been idle for the longest time;
 /// 3. else the oldest of those whose requests have no end of their own;
-/// 4. else the oldest of another process, if that has more connections.
+/// 4. else the oldest of another process, if that has at least two more connections.
 ///
 /// Among the connections of several processes, those of the process that has the most come first.
 #[derive(Default)]

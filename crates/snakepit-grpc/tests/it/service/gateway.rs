@@ -148,13 +148,13 @@ async fn a_call_carries_session_peer_metadata_and_time() {
     let answer = call(&mut host.client, request).await;
     assert_eq!(
         text(&answer),
-        r#"{"session":"s","peer":"peer-1","key":"value","timeout":"yes"}"#
+        r#"{"session":"s","peer":"peer-1","worker":null,"key":"value","timeout":"yes"}"#
     );
     assert_eq!(answer.metadata["worker_id"], "peer-1");
     let answer = call(&mut host.client, tool_call("", "whoami", &[])).await;
     assert_eq!(
         text(&answer),
-        r#"{"session":null,"peer":null,"key":null,"timeout":null}"#
+        r#"{"session":null,"peer":null,"worker":null,"key":null,"timeout":null}"#
     );
 }
 

@@ -82,6 +82,7 @@ impl Gateway for Workers {
                 Ok(Payload::encode(&Value::Map(vec![
                     text("session", call.session.map(|it| it.to_string())),
                     text("peer", call.peer.map(|it| it.to_string())),
+                    text("worker", call.peer_is_worker.then(|| "yes".to_owned())),
                     text("key", call.metadata.get("key").cloned()),
                     text("timeout", call.timeout.map(|_| "yes".to_owned())),
                 ]))?)

@@ -10,6 +10,7 @@ use snakepit_grpc::service::{BridgeServer, ServeOptions, Token};
 use tonic::Code;
 
 use super::client::{connect, host_call, open};
+use super::host;
 
 fn state() -> HostState {
     let state = HostState::new(HostStateConfig::new()).unwrap();
@@ -107,6 +108,84 @@ async fn an_answer_above_the_limit_of_a_client_is_an_error_of_the_host() {
         assert_eq!(answer.success, good, "{header:?}: {}", answer.error_message);
         let code = answer.metadata.get("error_code").map(String::as_str);
         assert_eq!(code, (!good).then_some("SP2005"), "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_of_every_kind_keep_the_limit() {
+    let state = state();
+    let long = Value::from("x".repeat(60_000));
+    state.sessions().put_program("p", long).unwrap();
+    for n in 0..1_000 {
+        let name = format!("{n:0>60}");
+        state.sessions().put_program(&name, Value::Null).unwrap();
+    }
+    let tool = HostTool::sync("described", |_, _: Value| Ok(0)).description("x".repeat(60_000));
+    state.tools().register(tool.exposed()).unwrap();
+    let server = BridgeServer::new(state);
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = ServeOptions::new();
+    let whole = server.serve_unix(dir.path().join("s/w"), &options);
+    let whole = whole.await.unwrap();
+    options.max_answer = Some(50_000);
+    let limited = server.serve_unix(dir.path().join("s/l"), &options);
+    let limited = limited.await.unwrap();
+    open(&mut connect(whole.address(), None).await, "s").await;
+    for (serving, good) in [(&whole, true), (&limited, false)] {
+        let mut client = connect(serving.address(), None).await;
+        let program = pb::GetProgramRequest {
+            name: "p".into(),
+            ..Default::default()
+        };
+        let tools = pb::GetExposedElixirToolsRequest {
+            session_id: "s".into(),
+        };
+        let errors = [
+            client.get_program(program).await.err(),
+            client
+                .list_programs(pb::ListProgramsRequest::default())
+                .await
+                .err(),
+            client.get_exposed_elixir_tools(tools).await.err(),
+        ];
+        for error in errors {
+            let told = error.is_some_and(|it| it.message().contains("limit of 50000 bytes"));
+            assert_eq!(told, !good);
+        }
+        let session = pb::GetSessionRequest {
+            session_id: "s".into(),
+        };
+        client.get_session(session).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_learns_whether_a_peer_is_a_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let (clients, state, _) = host::server(HostStateConfig::new());
+    let workers = BridgeServer::new(state).for_workers(Arc::new(|_| Some("main-7".into())));
+    let options = ServeOptions::new();
+    let one = workers.serve_unix(dir.path().join("s/w"), &options);
+    let one = one.await.unwrap();
+    let two = clients.serve_unix(dir.path().join("s/c"), &options);
+    let two = two.await.unwrap();
+    let mut worker = connect(one.address(), None).await;
+    let mut client = connect(two.address(), None).await;
+    open(&mut client, "s").await;
+    for known in [false, true] {
+        let from = if known { &mut worker } else { &mut client };
+        let request = registration("s", "main-7", &["whoami"]);
+        let answer = from.register_tools(request).await.unwrap().into_inner();
+        assert!(answer.success, "{}", answer.error_message);
+        let call = pb::ExecuteToolRequest {
+            session_id: "s".into(),
+            tool_name: "whoami".into(),
+            ..Default::default()
+        };
+        let answer = client.execute_tool(call).await.unwrap().into_inner();
+        let text = String::from_utf8(answer.result.unwrap().value).unwrap();
+        assert!(text.contains(r#""peer":"main-7""#), "{text}");
+        assert_eq!(text.contains(r#""worker":"yes""#), known, "{text}");
     }
 }
 

@@ -129,6 +129,31 @@ async fn a_client_that_does_not_finish_its_handshake_delays_nobody_and_is_closed
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn a_client_that_sends_nothing_does_not_hold_the_end_of_the_server() {
+    let (server, _, _) = host::server(Default::default());
+    let token = Token::generate().unwrap();
+    let mut options = ServeOptions::new();
+    options.patience = Duration::from_secs(3600);
+    options.max_connections = 2;
+    let identity = TlsIdentity::from_pem(CERTIFICATE, KEY).unwrap();
+    let (secret, at) = (token.clone(), loopback());
+    let encrypted = server.serve_tls(at, secret, identity, &options).await;
+    let plain = server.serve_tcp(at, token.clone(), &options).await;
+    for serving in [encrypted.unwrap(), plain.unwrap()] {
+        let Address::Tcp(address) = *serving.address() else {
+            panic!("{serving:?}");
+        };
+        // The third replaces the first, so the server has accepted them.
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert_eq!(silent[0].read(&mut [0]).await.unwrap(), 0);
+        assert!(serving.stop(Duration::from_secs(3600)).await);
+    }
+}
+
 #[test]
 fn certificates_and_keys_that_cannot_be_used_are_told_apart() {
     let error = |certificate, key| TlsIdentity::from_pem(certificate, key).unwrap_err();

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::installed::{grpcio, grpcio_pool as pool};
 use crate::bridge::{client, execute};
 use crate::support::{LONG, root};
+use crate::thread_profile::until;
 
 #[derive(Deserialize, schemars::JsonSchema)]
 struct Name {
@@ -171,6 +172,22 @@ async fn a_preset_runs_a_server_of_the_original_library_with_the_tools_that_it_r
         assert!(answer.success, "{answer:?}");
         let sum: f64 = Payload::from_msgpack(answer.payload).decode().unwrap();
         assert!((sum - 7.0).abs() < 1e-9);
+        // The worker that has registered it is gone.
+        let pool = snakepit.pool("main").unwrap();
+        let old = snakepit.workers();
+        for worker in &old {
+            pool.recycle(&worker.id).await.unwrap();
+        }
+        let gone = || {
+            let workers = snakepit.workers();
+            workers
+                .iter()
+                .all(|it| old.iter().all(|old| old.id != it.id))
+        };
+        until("the workers are replaced", gone).await;
+        let answer = execute(&mut client, "add", args! { "a" => 3, "b" => 4 }).await;
+        let answer = answer.unwrap();
+        assert!(answer.success, "{answer:?}");
         // The answer of a host tool above the limit of grpcio is an error of ours.
         let error = ann.execute::<Value>("long_answer", ()).await.unwrap_err();
         assert!(error.to_string().contains("SP2005"), "{error}");
