@@ -54,8 +54,8 @@ struct OfSession {
 
 impl PeerTools {
     /// Registers these tools, without those whose names tools of the host have (`taken`), and
-    /// returns what has changed, by name. A worker of the host (`known_worker`) replaces what others have registered,
-    /// because all workers of a pool register the same tools.
+    /// returns what has changed, by name. A worker of the host (`known_worker`) replaces what
+    /// others have registered, because all workers of a pool register the same tools.
     ///
     /// # Errors
     /// See [`RegisterError`]; also if the session ends meanwhile.
