@@ -21,6 +21,9 @@ pub struct Stat {
     pub session: i32,
     /// Start time in clock ticks since boot (field 22).
     pub start_ticks: u64,
+    /// Start of the program in memory (field 26). 0 until an exec has set up the new program, which
+    /// follows the environment; 1 if this process may not read the field.
+    pub code_start: u64,
     /// End of the environment in memory (field 51). 0 while the process has no environment, or if
     /// this process may not read the field.
     pub environ_end: u64,
@@ -33,16 +36,19 @@ impl Stat {
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let address = |index| {
+            fields
+                .get(index)
+                .and_then(|field: &&str| field.parse().ok())
+        };
         Some(Self {
             state: fields.first()?.chars().next()?,
             ppid: fields.get(1)?.parse().ok()?,
             pgid: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             start_ticks: fields.get(19)?.parse().ok()?,
-            environ_end: fields
-                .get(48)
-                .and_then(|field| field.parse().ok())
-                .unwrap_or(0),
+            code_start: address(23).unwrap_or(0),
+            environ_end: address(48).unwrap_or(0),
         })
     }
 }
@@ -131,9 +137,17 @@ fn environ(pid: i32) -> io::Result<Vec<u8>> {
 
 /// Returns the end address of a process's environment; 0 while the process is in the middle of an
 /// exec. `None` for kernel threads and zombies, which have no program.
+///
+/// An exec sets the end of the environment twice, first to its start, and after the second time the
+/// addresses of the program (`create_elf_tables` and its caller in Linux's `fs/binfmt_elf.c`).
 fn environ_end(pid: i32) -> Option<u64> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    Some(stat(pid).ok().flatten()?.environ_end)
+    let stat = stat(pid).ok().flatten()?;
+    Some(if stat.code_start == 0 {
+        0
+    } else {
+        stat.environ_end
+    })
 }
 
 /// Returns the limits of a process as text.

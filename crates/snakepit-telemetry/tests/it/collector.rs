@@ -64,6 +64,8 @@ pub(crate) struct Received {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct All {
     pub(crate) requests: usize,
+    /// Spans and logs that were rejected.
+    pub(crate) rejected: usize,
     pub(crate) headers: Vec<String>,
     /// Compressions of requests by signal.
     pub(crate) encodings: Vec<(&'static str, Option<String>)>,
@@ -218,7 +220,14 @@ impl Service {
             Mode::Hang => std::future::pending().await,
             Mode::Slow => received.permits.acquire().await.unwrap().forget(),
         }
-        put(&mut received.all.lock().unwrap(), request.into_inner());
+        {
+            let mut all = received.all.lock().unwrap();
+            let before = all.spans.len() + all.logs.len();
+            put(&mut all, request.into_inner());
+            let records = all.spans.len() + all.logs.len() - before;
+            let number = rejected.and_then(|number| usize::try_from(number).ok());
+            all.rejected += number.unwrap_or(0).min(records);
+        }
         received.news.notify_waiters();
         Ok(rejected)
     }
