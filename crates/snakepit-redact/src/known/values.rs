@@ -157,7 +157,7 @@ impl Finder {
     }
 }
 
-/// What finds the beginnings and the ends of forms.
+/// The automata that find the beginnings and the ends of forms.
 struct Ends {
     depths: Depths,
     backwards: (NFA, Depths),

@@ -114,7 +114,7 @@ impl Chunks {
                 Err(status) => {
                     let error = self.worker.failed(&status, "ExecuteStreamingTool");
                     if let CallError::TooLarge { .. } = error {
-                        // The call of gRPC has ended here, but the tool goes on.
+                        // The gRPC call has ended here, but the tool continues.
                         self.worker.cut("sent a chunk above the limit");
                     }
                     self.messages = None;

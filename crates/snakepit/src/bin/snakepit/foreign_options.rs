@@ -11,15 +11,15 @@ use snakepit::{CommandRuntime, Readiness};
 /// Workers of any executable instead of an adapter.
 #[derive(Debug, Args)]
 pub(crate) struct CommandOptions {
-    /// Program that serves the tools over gRPC, with its arguments, instead of an adapter; REF is
-    /// then the tool. Words are split as a shell does
+    /// Program that serves the tools over gRPC, with its arguments, instead of an adapter; `call`
+    /// then takes the tool alone. Words are split as a shell does
     #[arg(long, value_name = "COMMAND")]
     pub(crate) command: Option<String>,
     /// Calls that one worker of the command runs at the same time
     #[arg(long, value_name = "N", requires = "command")]
     pub(crate) slots: Option<NonZeroU16>,
-    /// How a worker of the command reports that it is ready: any, socket, file, line, line:TEXT or
-    /// an address [default: any]
+    /// Sign that a worker of the command is ready: any, socket, file, line, line:TEXT or an address
+    /// [default: any]
     #[arg(long, value_name = "SIGN", requires = "command")]
     pub(crate) ready: Option<Readiness>,
     /// Contract that a worker of the command follows: described, or original for servers of the

@@ -52,7 +52,15 @@ pub(crate) fn run(options: &PsOptions) -> Result<(), Failure> {
         rows.iter().for_each(|row| table.row(row.cells(now)));
         return output::painted(&table.render("", colour));
     }
-    let mut table = Table::new(["RUN", "PID", "STATE", "UP", "ENDED", "CALLS", "PROGRAM"]);
+    let mut table = Table::new([
+        "RUN",
+        "PID",
+        "STATE",
+        "UP",
+        "LAST RECORD",
+        "CALLS",
+        "PROGRAM",
+    ]);
     for row in &rows {
         let [run, pid, state, up, program] = row.cells(now);
         let [ended, calls] = row.left_cells(now);
